@@ -1,0 +1,202 @@
+// Package client is what a running sync holds of one instance: the connection, what the dictionary says, the selection of
+// incidents, the cursors, and the way from pages of records to record batches in the sync's stream.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cloudquery/plugin-sdk/v4/message"
+	"github.com/cloudquery/plugin-sdk/v4/schema"
+	"github.com/rs/zerolog"
+
+	"github.com/cqservicenow/cq-source-servicenow/client/spec"
+	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
+	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
+)
+
+// Client is one instance in a running sync. It is the SDK's schema.ClientMeta.
+type Client struct {
+	*Connection
+	// Fields are the incident fields to ask for; nil for all of them.
+	Fields []string
+	// Selection says which incidents are covered.
+	Selection *Selection
+	// Tables describes incident and sys_attachment.
+	Tables *dictionary.Dictionary
+	// Now is the instance's clock when the sync began, as a stored date-time: where every window ends.
+	Now string
+
+	sync *Sync
+}
+
+// ID names the instance in logs, spans and metrics.
+func (c *Client) ID() string { return c.Label() }
+
+// Sync is what the instances of one sync share.
+type Sync struct {
+	Instances []*Client
+	// State is nil without backend_options.
+	State *State
+	// DeterministicID makes _cq_id the primary key, as the config asks.
+	DeterministicID bool
+	// Messages is the sync's stream.
+	Messages chan<- message.SyncMessage
+
+	mu       sync.Mutex
+	readings map[string]error // by table and instance; errRunning until it ends
+}
+
+// errRunning is the state of a table that is being read. It stays when the reading panics, which the scheduler only logs.
+var errRunning = errors.New("the reading broke off")
+
+// ID is that of the sync before it is multiplexed.
+func (s *Sync) ID() string { return "servicenow" }
+
+// PerInstance multiplexes a table over the sync's instances.
+func PerInstance(meta schema.ClientMeta) []schema.ClientMeta {
+	s, ok := meta.(*Sync)
+	if !ok {
+		return []schema.ClientMeta{meta}
+	}
+	clients := make([]schema.ClientMeta, len(s.Instances))
+	for i, c := range s.Instances {
+		c.sync = s
+		clients[i] = c
+	}
+	return clients
+}
+
+// Resolver runs read as a table's resolver and keeps its outcome for Err.
+func Resolver(table string, read func(context.Context, *Client) error) schema.TableResolver {
+	return func(ctx context.Context, meta schema.ClientMeta, _ *schema.Resource, _ chan<- any) error {
+		c, ok := meta.(*Client)
+		if !ok {
+			return fmt.Errorf("resolving %s: the client is a %T", table, meta)
+		}
+		c.sync.record(c, table, errRunning)
+		err := read(ctx, c)
+		c.sync.record(c, table, err)
+		return err
+	}
+}
+
+func (s *Sync) record(c *Client, table string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.readings == nil {
+		s.readings = map[string]error{}
+	}
+	s.readings[table+" of "+c.ID()] = err
+}
+
+// Err returns what kept tables from being read to their end; nil when every reading that began was completed.
+func (s *Sync) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, reading := range slices.Sorted(maps.Keys(s.readings)) {
+		if err := s.readings[reading]; err != nil {
+			errs = append(errs, fmt.Errorf("syncing %s: %w", reading, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// send puts a message into the stream, or gives up when the sync is cancelled.
+func (c *Client) send(ctx context.Context, m message.SyncMessage) error {
+	select {
+	case c.sync.Messages <- m:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Prepare signs in and looks up what the sync needs to know before its first row: the clock, the tables' fields, and
+// whether the fields of the spec exist.
+func Prepare(ctx context.Context, s *spec.Instance, name string, options Options) (*Client, error) {
+	connection, err := Connect(ctx, s, name, options)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{Connection: connection}
+	c.Tables = dictionary.New(c.ServiceNow, c.Warn)
+	if c.Now, err = c.clock(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.Tables.Load(ctx, "incident", "sys_attachment"); err != nil {
+		return nil, fmt.Errorf("reading the dictionary: %w", err)
+	}
+	if c.Selection, err = newSelection(ctx, c.ServiceNow, s.Incidents, c.Warn); err != nil {
+		return nil, err
+	}
+	if err := c.Tables.CheckFields(ctx, "incident", "spec.incidents.query", c.Selection.Query.Fields()); err != nil {
+		return nil, err
+	}
+	return c, c.selectFields(ctx)
+}
+
+// clock asks the instance for its time, which windows end at: the clocks of this machine and of the instance differ. The
+// request doubles as the test that sign-in works and incidents can be read at all.
+func (c *Client) clock(ctx context.Context) (string, error) {
+	list, err := c.ServiceNow.ListRecords(ctx, "incident", servicenow.ListOptions{Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: 1})
+	if err != nil {
+		return "", err
+	}
+	if list.Date.IsZero() {
+		return "", fmt.Errorf("reading the clock of %s: its answers have no Date header", c.ID())
+	}
+	return list.Date.Format(servicenow.DateTime), nil
+}
+
+// alwaysAsked are the fields that paging, primary keys and columns outside the user's choice need.
+var alwaysAsked = []string{"sys_id", "sys_updated_on"}
+
+// selectFields turns the spec's names and patterns into the fields to ask for.
+func (c *Client) selectFields(ctx context.Context) error {
+	patterns := c.Spec.Incidents.Fields
+	if len(patterns) == 0 || slices.Contains(patterns, "*") {
+		return nil
+	}
+	names, unknown := c.Tables.Table("incident").Select(patterns)
+	if len(unknown) > 0 {
+		var exact []string
+		for _, name := range unknown {
+			if !strings.Contains(name, "*") {
+				exact = append(exact, name)
+			}
+		}
+		if err := c.Tables.CheckFields(ctx, "incident", "spec.incidents.fields", exact); err != nil {
+			return err
+		}
+		names = append(names, exact...)
+	}
+	names = append(names, alwaysAsked...)
+	slices.Sort(names)
+	c.Fields = slices.Compact(names)
+	return nil
+}
+
+// WantsCustomFields reports whether the spec asks for typed columns of fields that are not out-of-box.
+func WantsCustomFields(s *spec.Instance) bool {
+	return len(s.Incidents.Fields) > 0
+}
+
+// Warn logs a warning with its code.
+func (c *Connection) Warn(code, message string) {
+	c.Logger.Warn().Str("code", code).Str("instance", c.Label()).Msg(message)
+}
+
+// Options are what the sync gives to every instance.
+type Options struct {
+	Logger  zerolog.Logger
+	Version string
+	// Retry bounds how long requests are tried; the zero value is the default.
+	Retry servicenow.Retry
+}

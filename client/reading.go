@@ -1,0 +1,310 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/cloudquery/plugin-sdk/v4/message"
+	"github.com/cloudquery/plugin-sdk/v4/scheduler/metrics"
+	"github.com/cloudquery/plugin-sdk/v4/schema"
+
+	"github.com/cqservicenow/cq-source-servicenow/internal/arrowjson"
+	"github.com/cqservicenow/cq-source-servicenow/internal/cursor"
+	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
+)
+
+// Codes of warnings about what a sync saw.
+const (
+	CodeRowsHidden   = "SN-READ-011" // rows counted, but not shown
+	CodeValueInvalid = "SN-READ-012" // values that did not fit their column
+)
+
+const (
+	// rowsPerBatch and bytesPerBatch bound a record batch: about 1,000 rows are cheapest on the wire, and no message may
+	// come near gRPC's limit.
+	rowsPerBatch  = 1000
+	bytesPerBatch = 8 << 20
+	// rowsPerCheckpoint is how many rows an interrupted load reads again at most.
+	rowsPerCheckpoint = 20000
+)
+
+// Reading is a ServiceNow table on its way into a destination table.
+type Reading struct {
+	// Table is the destination table; Columns says how each of its columns is filled.
+	Table   *schema.Table
+	Columns map[string]arrowjson.Column
+	// From is the ServiceNow table, Queries what to read of it: disjoint queries, one behind the other.
+	From    string
+	Queries []servicenow.Query
+	Fields  []string
+	Display servicenow.Display
+	// Of identifies what is read beside the table: cursors of something else do not count.
+	Of cursor.Fingerprint
+	// Keep drops records that are not wanted; nil keeps them all.
+	Keep func(context.Context, []servicenow.Record) ([]servicenow.Record, error)
+	// Also reads more records when a sync is incremental: those that the change of another record brings in. It is given
+	// the key where the incremental window starts.
+	Also func(context.Context, servicenow.Key) iter.Seq2[*servicenow.Page, error]
+}
+
+// Run reads the table from its cursor to the sync's clock, sends what it finds as record batches, and leaves a cursor
+// behind them.
+func (c *Client) Run(ctx context.Context, r Reading) error {
+	began := time.Now()
+	start, err := c.start(r)
+	if err != nil {
+		return err
+	}
+	out, err := c.newSink(r)
+	if err != nil {
+		return err
+	}
+	defer out.builder.Release()
+	for _, q := range r.Queries {
+		for _, w := range []servicenow.Window{{Undated: true}, {After: start, Through: c.Now}} {
+			// Only one query in order leaves nothing unread behind its position, and what Also reads depends on the start.
+			checkpoints := !w.Undated && len(r.Queries) == 1 && (r.Also == nil || start == servicenow.Key{})
+			if err := c.window(ctx, r, out, q, w, checkpoints); err != nil {
+				return err
+			}
+		}
+	}
+	if r.Also != nil && start != (servicenow.Key{}) {
+		if err := out.pages(ctx, r.Also(ctx, start)); err != nil {
+			return err
+		}
+	}
+	if err := out.flush(ctx); err != nil {
+		return err
+	}
+	if err := out.commit(ctx, servicenow.Key{UpdatedOn: c.Now}, true); err != nil {
+		return err
+	}
+	c.summarise(r, out, time.Since(began))
+	return nil
+}
+
+// start finds where the table's window starts; the zero key is a full sync. It says in the log which of both it is, and why.
+func (c *Client) start(r Reading) (servicenow.Key, error) {
+	log := c.Logger.Info().Str("table", r.Table.Name).Str("instance", c.Label())
+	if c.sync.State == nil {
+		return servicenow.Key{}, nil
+	}
+	stored, err := c.sync.State.Cursor(c.cursorKey(r))
+	if err != nil {
+		return servicenow.Key{}, fmt.Errorf("reading the cursor of %s: %w", r.Table.Name, err)
+	}
+	switch {
+	case stored == nil:
+		log.Msg("full sync: no cursor is stored")
+		return servicenow.Key{}, nil
+	case stored.Source != r.Of:
+		log.Str("reason", stored.Source.Difference(r.Of)).Msg("full sync: the stored cursor is of another selection")
+		return servicenow.Key{}, nil
+	}
+	start := stored.Start(c.Spec.Overlap.Duration())
+	if stored.Complete {
+		log.Str("from", start.UpdatedOn).Msg("incremental sync")
+	} else {
+		log.Str("from", start.UpdatedOn).Msg("going on with an interrupted sync")
+	}
+	return start, nil
+}
+
+func (c *Client) cursorKey(r Reading) string { return cursor.Key(c.InstanceName, c.Name, r.Table.Name) }
+
+// window reads one window of one query.
+func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.Query, w servicenow.Window, checkpoints bool) error {
+	out.counted, out.shown = -1, 0
+	pages := func(ctx context.Context) iter.Seq2[*servicenow.Page, error] {
+		return c.ServiceNow.ReadPages(ctx, servicenow.Read{
+			Table: r.From, Query: q, Fields: r.Fields, Display: r.Display, Window: w, Pages: out.pageSize, Warn: c.Warn,
+		})
+	}
+	for page, err := range ahead(ctx, pages) {
+		if err != nil {
+			return err
+		}
+		if out.counted < 0 {
+			out.counted = page.Total
+		}
+		out.shown += len(page.Records)
+		if err := out.add(ctx, page.Records); err != nil {
+			return err
+		}
+		if checkpoints && out.sinceCommit >= rowsPerCheckpoint {
+			if err := out.flush(ctx); err != nil {
+				return err
+			}
+			if err := out.commit(ctx, page.Last, false); err != nil {
+				return err
+			}
+		}
+	}
+	if hidden := out.counted - out.shown; hidden > 0 {
+		out.hidden += hidden
+	}
+	return nil
+}
+
+// ahead fetches the next page while the one before is worked on.
+func ahead(ctx context.Context, pages func(context.Context) iter.Seq2[*servicenow.Page, error]) iter.Seq2[*servicenow.Page, error] {
+	type result struct {
+		page *servicenow.Page
+		err  error
+	}
+	return func(yield func(*servicenow.Page, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		results := make(chan result, 1)
+		go func() {
+			defer close(results)
+			for page, err := range pages(ctx) {
+				select {
+				case results <- result{page, err}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		defer func() {
+			cancel()
+			for range results { // until the goroutine has ended
+			}
+		}()
+		for r := range results {
+			if !yield(r.page, r.err) {
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			yield(nil, context.Cause(ctx))
+		}
+	}
+}
+
+// sink turns records into batches in the stream.
+type sink struct {
+	client      *Client
+	reading     Reading
+	builder     *arrowjson.Builder
+	table       *schema.Table // as the destination sees it
+	pageSize    *servicenow.PageSize
+	metrics     *metrics.Metrics
+	rows        int
+	sinceCommit int
+	counted     int // rows that the instance counted in the current window; -1: unknown
+	shown       int // rows that it returned of them
+	hidden      int // the difference, over all windows
+}
+
+func (c *Client) newSink(r Reading) (*sink, error) {
+	table := r.Table.Copy(nil)
+	if c.sync.DeterministicID {
+		schema.CqIDAsPK(table)
+	}
+	columns := make([]arrowjson.Column, len(table.Columns))
+	for i, column := range table.Columns {
+		how, ok := r.Columns[column.Name]
+		if !ok {
+			return nil, fmt.Errorf("filling %s: nothing fills the column %s", table.Name, column.Name)
+		}
+		switch how.Source {
+		case arrowjson.ID, arrowjson.Constant:
+			how.Text = c.InstanceName
+		case arrowjson.Link:
+			how.Text = c.BaseURL.String() + how.Text
+		}
+		columns[i] = how
+	}
+	builder, err := arrowjson.NewBuilder(memory.DefaultAllocator, table.ToArrowSchema(), columns)
+	if err != nil {
+		return nil, fmt.Errorf("filling %s: %w", table.Name, err)
+	}
+	counters := metrics.NewMetrics()
+	counters.InitWithClients(table, []schema.ClientMeta{c})
+	return &sink{
+		client: c, reading: r, builder: builder, table: table, pageSize: servicenow.NewPageSize(c.Spec.PageSize), metrics: counters,
+	}, nil
+}
+
+func (s *sink) pages(ctx context.Context, pages iter.Seq2[*servicenow.Page, error]) error {
+	for page, err := range pages {
+		if err != nil {
+			return err
+		}
+		if err := s.add(ctx, page.Records); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sink) add(ctx context.Context, records []servicenow.Record) error {
+	if s.reading.Keep != nil {
+		var err error
+		if records, err = s.reading.Keep(ctx, records); err != nil {
+			return err
+		}
+	}
+	for _, record := range records {
+		if err := s.builder.Append(record); err != nil {
+			return fmt.Errorf("filling %s: %w", s.table.Name, err)
+		}
+		if s.builder.Rows() >= rowsPerBatch || s.builder.Bytes() >= bytesPerBatch {
+			if err := s.flush(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// flush sends the rows collected so far.
+func (s *sink) flush(ctx context.Context) error {
+	rows := s.builder.Rows()
+	if rows == 0 {
+		return nil
+	}
+	if err := s.client.send(ctx, &message.SyncInsert{Record: s.builder.Batch()}); err != nil {
+		return err
+	}
+	s.rows += rows
+	s.sinceCommit += rows
+	// The scheduler counts only what resolvers hand to it; these rows do not pass through its hands.
+	s.metrics.AddResources(ctx, int64(rows), s.metrics.NewSelector(s.client.ID(), s.table.Name))
+	return nil
+}
+
+// commit stores a cursor behind the rows sent so far.
+func (s *sink) commit(ctx context.Context, position servicenow.Key, complete bool) error {
+	state := s.client.sync.State
+	if state == nil {
+		return nil
+	}
+	s.sinceCommit = 0
+	c := &cursor.Cursor{Source: s.reading.Of, Position: position, ReadAt: s.client.Now, Complete: complete}
+	return state.commit(s.client.cursorKey(s.reading), c, s.table, func(m message.SyncMessage) error { return s.client.send(ctx, m) })
+}
+
+// summarise says in one line what the sync of a table did, and warns of what a reader of the table should know.
+func (c *Client) summarise(r Reading, out *sink, took time.Duration) {
+	stats := c.ServiceNow.Stats()
+	c.Logger.Info().Str("table", r.Table.Name).Str("instance", c.Label()).Int("rows", out.rows).Dur("duration_ms", took).
+		Int64("instance_requests", stats.Requests).Int64("instance_retries", stats.Retries).Msg("table read to its end")
+	if out.hidden > 0 {
+		c.Warn(CodeRowsHidden, fmt.Sprintf("%d rows of %s were counted, but not shown: row security hides them from the signed-in user, or they changed during the sync", out.hidden, r.From))
+	}
+	if invalid := out.builder.Invalid(); len(invalid) > 0 {
+		var parts []string
+		for _, column := range slices.Sorted(maps.Keys(invalid)) {
+			parts = append(parts, fmt.Sprintf("%s (%d)", column, invalid[column]))
+		}
+		c.Warn(CodeValueInvalid, "values of "+r.Table.Name+" that do not fit their column's type became NULL: "+strings.Join(parts, ", ")+"; `record` holds them as they are")
+	}
+}

@@ -1,0 +1,104 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cqservicenow/cq-source-servicenow/client/spec"
+	"github.com/cqservicenow/cq-source-servicenow/internal/cursor"
+	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
+	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
+)
+
+// CodeNumberUnknown is the code of the warning about numbers that no incident has.
+const CodeNumberUnknown = "SN-SPEC-002"
+
+// idsPerRequest keeps a request with a list of sys_ids well below the 6,000 characters that every proxy lets pass.
+const idsPerRequest = 100
+
+// Selection says which incidents a sync covers, and with them which attachments.
+type Selection struct {
+	// Query is the user's encoded query; empty for every incident.
+	Query servicenow.Query
+	// Picked are the sys_ids of single incidents, sorted; nil for no such choice.
+	Picked []string
+}
+
+// newSelection reads the query, and finds the sys_ids of the numbers.
+func newSelection(ctx context.Context, sn *servicenow.Client, s spec.Incidents, warn func(code, message string)) (*Selection, error) {
+	q, err := servicenow.ParseQuery(s.Query)
+	if err != nil {
+		return nil, usererror.Wrap(err, spec.CodeInvalid, "spec.incidents.query cannot be used", "correct the clause; docs/_configuration.md shows what a query may hold")
+	}
+	selection := &Selection{Query: q}
+	if len(s.SysIDs) == 0 && len(s.Numbers) == 0 {
+		return selection, nil
+	}
+	selection.Picked = slices.Clone(s.SysIDs)
+	missing := map[string]bool{}
+	for _, number := range s.Numbers {
+		missing[number] = true
+	}
+	for numbers := range slices.Chunk(s.Numbers, idsPerRequest) {
+		list, err := sn.ListRecords(ctx, "incident", servicenow.ListOptions{
+			Query: servicenow.Where(in("number", numbers)), Fields: []string{"sys_id", "number"}, Display: servicenow.Values,
+			Limit: 10 * idsPerRequest, // a number is not unique by force
+		})
+		if err != nil {
+			return nil, fmt.Errorf("finding incidents by number: %w", err)
+		}
+		for _, record := range list.Records {
+			var row struct {
+				SysID  string `json:"sys_id"`
+				Number string `json:"number"`
+			}
+			if err := json.Unmarshal(record, &row); err != nil {
+				return nil, fmt.Errorf("finding incidents by number: %w", err)
+			}
+			selection.Picked = append(selection.Picked, row.SysID)
+			delete(missing, row.Number)
+		}
+	}
+	if len(missing) > 0 {
+		warn(CodeNumberUnknown, fmt.Sprintf("%d of the %d incidents.numbers do not exist, or are hidden from the signed-in user", len(missing), len(s.Numbers)))
+	}
+	slices.Sort(selection.Picked)
+	selection.Picked = slices.Compact(selection.Picked)
+	return selection, nil
+}
+
+// Incidents returns the queries that read the selection, disjoint, one behind the other.
+func (s *Selection) Incidents() []servicenow.Query {
+	if s.Picked == nil {
+		return []servicenow.Query{s.Query}
+	}
+	var queries []servicenow.Query
+	for ids := range slices.Chunk(s.Picked, idsPerRequest) {
+		queries = append(queries, s.Query.And(in("sys_id", ids)))
+	}
+	return queries
+}
+
+// fingerprint identifies the selection.
+func (s *Selection) fingerprint() []string {
+	return append([]string{s.Query.String()}, s.Picked...)
+}
+
+// Filtered reports whether the query can let an incident in or out when the incident changes.
+func (s *Selection) Filtered() bool { return !s.Query.IsEmpty() }
+
+func in(field string, values []string) servicenow.Clause {
+	return servicenow.Clause{Field: field, Operator: "IN", Value: strings.Join(values, ",")}
+}
+
+// Fingerprint identifies what a table's rows are: a cursor of something else does not count.
+func (c *Client) Fingerprint(table string, columns []string) cursor.Fingerprint {
+	return cursor.Fingerprint{
+		Instance: c.InstanceName, Table: table,
+		Query:  cursor.Hash(c.Selection.fingerprint()...),
+		Fields: cursor.Hash(append(slices.Clone(c.Fields), columns...)...),
+	}
+}

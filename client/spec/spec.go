@@ -1,0 +1,168 @@
+// Package spec is the plugin's block of a CloudQuery config: its keys, defaults and rules. The comments below become the
+// descriptions of the JSON schema and of docs/_configuration.md.
+package spec
+
+import (
+	_ "embed"
+	"time"
+
+	"github.com/cloudquery/plugin-sdk/v4/configtype"
+)
+
+// JSONSchema describes Spec; editors and `cloudquery validate-config` use it, and Parse checks every spec against it.
+//
+//go:embed schema.json
+var JSONSchema string
+
+// Spec is the `spec:` block of the source.
+type Spec struct {
+	Instance
+
+	// Many instances in one source. Each item takes every key above plus a name; what an item leaves out is taken from
+	// the keys above.
+	Instances []NamedInstance `json:"instances,omitempty"`
+}
+
+// NamedInstance is one item of `instances`.
+type NamedInstance struct {
+	// Name of this item in logs, errors and cursors; unique in the list.
+	Name string `json:"name" jsonschema:"required,minLength=1,maxLength=64"`
+
+	Instance
+}
+
+// Instance says which instance to read, how to sign in, and what to read from it.
+type Instance struct {
+	// The part of the address before `.service-now.com`: `example` for `https://example.service-now.com`.
+	InstanceSubdomain string `json:"instance_subdomain,omitempty" jsonschema:"example=example"`
+
+	// The whole address, for custom domains, government clouds and the emulator. Use this or `instance_subdomain`.
+	// Plain http is accepted for loopback addresses only.
+	InstanceURL string `json:"instance_url,omitempty" jsonschema:"example=https://itsm.example.com"`
+
+	// How to sign in.
+	Auth Auth `json:"auth,omitempty"`
+
+	// Which incidents to read, and which of their fields.
+	Incidents Incidents `json:"incidents,omitempty"`
+
+	// What to read of the incidents' attachments.
+	Attachments Attachments `json:"attachments,omitempty"`
+
+	// Rows asked for with one request. 0 starts at 1,000 and adapts to what the instance can serve.
+	PageSize int `json:"page_size,omitempty" jsonschema:"minimum=0,maximum=10000,default=0"`
+
+	// The most requests in flight on one instance. 0 is 4, the number of requests that a ServiceNow node serves at once.
+	Concurrency int `json:"concurrency,omitempty" jsonschema:"minimum=0,maximum=64,default=0"`
+
+	// The most requests sent to one instance in any 60 minutes, beside what the instance itself announces. 0 is no limit.
+	MaxRequestsPerHour int `json:"max_requests_per_hour,omitempty" jsonschema:"minimum=0,default=0"`
+
+	// How far behind its cursor every incremental sync starts, so that rows committed late are met. At least 1s, at most
+	// 168h.
+	Overlap configtype.Duration `json:"overlap,omitempty"`
+
+	// How deleted records are found. This version knows `none`.
+	Deletes string `json:"deletes,omitempty" jsonschema:"enum=none,default=none"`
+}
+
+// Auth is the sign-in of one instance.
+type Auth struct {
+	// The grant. `client_credentials`, `refresh_token`, `password` and `jwt_bearer` are OAuth 2.0 grants;
+	// `authorization_code` goes on from tokens obtained in a browser elsewhere; `basic` and `api_key` use no OAuth.
+	GrantType string `json:"grant_type,omitempty" jsonschema:"enum=client_credentials,enum=refresh_token,enum=authorization_code,enum=password,enum=jwt_bearer,enum=basic,enum=api_key"`
+
+	// Client ID of the OAuth application (System OAuth > Application Registry).
+	ClientID string `json:"client_id,omitempty"`
+
+	// Client secret of the OAuth application. Public clients have none.
+	ClientSecret string `json:"client_secret,omitempty"`
+
+	// Refresh token, for `refresh_token` and `authorization_code`.
+	RefreshToken string `json:"refresh_token,omitempty"`
+
+	// Access token obtained elsewhere, used until the instance refuses it. With a refresh token the sync then goes on.
+	AccessToken string `json:"access_token,omitempty"`
+
+	// User name, for `password` and `basic`.
+	Username string `json:"username,omitempty"`
+
+	// Password, for `password` and `basic`.
+	Password string `json:"password,omitempty"`
+
+	// Private key in PEM that signs the assertion, for `jwt_bearer`. Use this or `private_key_file`.
+	PrivateKey string `json:"private_key,omitempty"`
+
+	// Path of the private key in PEM, for `jwt_bearer`.
+	PrivateKeyFile string `json:"private_key_file,omitempty"`
+
+	// Key ID (`kid`) of the JWT verifier map in ServiceNow, for `jwt_bearer`.
+	KeyID string `json:"key_id,omitempty"`
+
+	// The user whom the assertion stands for (`sub`), for `jwt_bearer`.
+	Subject string `json:"subject,omitempty"`
+
+	// Key sent as `x-sn-apikey`, for `api_key`.
+	APIKey string `json:"api_key,omitempty"`
+
+	// OAuth scope to ask for. Most instances need none.
+	Scope string `json:"scope,omitempty"`
+}
+
+// Incidents narrows the incidents; what is left out here is left out of the attachments too.
+type Incidents struct {
+	// A ServiceNow encoded query. Its fields are checked against the instance's dictionary before anything is read, since
+	// ServiceNow drops a term that it does not know and then returns everything.
+	Query string `json:"query,omitempty" jsonschema:"example=active=true^priorityIN1,2"`
+
+	// Only the incidents with these sys_ids, beside those of `numbers`.
+	SysIDs []string `json:"sys_ids,omitempty"`
+
+	// Only the incidents with these numbers, beside those of `sys_ids`.
+	Numbers []string `json:"numbers,omitempty"`
+
+	// Only these fields become columns and part of `record`. Empty: a column for every out-of-box field, and the whole
+	// record, custom fields included, in `record`. Custom fields become columns when they are named here; `*` stands for
+	// any text, so `u_*` adds the custom fields to the others that are named, and `*` alone names every field.
+	Fields []string `json:"fields,omitempty" jsonschema:"example=*"`
+}
+
+// Attachments says what to read of the attachments.
+type Attachments struct {
+	// Where the content goes. This version reads the metadata only: `none`.
+	Content string `json:"content,omitempty" jsonschema:"enum=none,default=none"`
+}
+
+// Grants of Auth.GrantType.
+const (
+	GrantClientCredentials = "client_credentials"
+	GrantRefreshToken      = "refresh_token"
+	GrantAuthorizationCode = "authorization_code"
+	GrantPassword          = "password"
+	GrantJWTBearer         = "jwt_bearer"
+	GrantBasic             = "basic"
+	GrantAPIKey            = "api_key"
+)
+
+const (
+	defaultConcurrency = 4
+	defaultOverlap     = 5 * time.Minute
+	minOverlap         = time.Second
+	maxOverlap         = 7 * 24 * time.Hour
+)
+
+// setDefaults fills what the user left out. PageSize stays 0, which is adaptive.
+func (i *Instance) setDefaults() {
+	if i.Concurrency == 0 {
+		i.Concurrency = defaultConcurrency
+	}
+	if i.Overlap.Duration() == 0 {
+		i.Overlap = configtype.NewDuration(defaultOverlap)
+	}
+	if i.Deletes == "" {
+		i.Deletes = "none"
+	}
+	if i.Attachments.Content == "" {
+		i.Attachments.Content = "none"
+	}
+}

@@ -1,0 +1,210 @@
+package arrowjson
+
+import (
+	"crypto/sha1" //nolint:gosec // UUID version 5 is defined over SHA-1 (RFC 9562, 5.5)
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/cloudquery/plugin-sdk/v4/types"
+	"github.com/google/uuid"
+)
+
+// Source says where a column's value comes from.
+type Source int
+
+const (
+	// Value is the stored value of a field.
+	Value Source = iota
+	// Display is the display value of a field.
+	Display
+	// Journal is the value of a journal field: its display value, since the stored one is always empty.
+	Journal
+	// Whole is the record's JSON.
+	Whole
+	// Constant is a text, the same in every row.
+	Constant
+	// Link is a text with the record's sys_id behind it.
+	Link
+	// ID is the deterministic _cq_id of a row with the primary key (instance, sys_id); the text is the instance.
+	ID
+	// Null is always NULL.
+	Null
+)
+
+// Column fills one column of the schema; columns stand in the schema's order.
+type Column struct {
+	Source Source
+	Field  string // for Value, Display and Journal
+	Kind   Kind   // for Value
+	Text   string // for Constant, Link and ID
+}
+
+// Builder collects rows for record batches of one table. It is not safe for concurrent use.
+type Builder struct {
+	schema  *arrow.Schema
+	records *array.RecordBuilder
+	columns []column
+	fields  fields
+	whole   []int // columns that take the record itself
+	fixed   []int // columns that need no field
+	row     uint64
+	rows    int
+	bytes   int
+	invalid map[string]int
+	scratch []byte
+}
+
+type column struct {
+	Column
+	name   string
+	append func(text []byte) bool
+	null   func()
+	filled uint64 // the row that last filled it
+}
+
+// NewBuilder returns a builder for a schema; columns says how each of its columns is filled.
+func NewBuilder(mem memory.Allocator, schema *arrow.Schema, columns []Column) (*Builder, error) {
+	if schema.NumFields() != len(columns) {
+		return nil, fmt.Errorf("building rows: %d columns for a schema of %d", len(columns), schema.NumFields())
+	}
+	b := &Builder{
+		schema: schema, records: array.NewRecordBuilder(mem, schema), columns: make([]column, len(columns)),
+		fields: newFields(), invalid: map[string]int{},
+	}
+	for i, c := range columns {
+		builder := b.records.Field(i)
+		b.columns[i] = column{Column: c, name: schema.Field(i).Name, null: builder.AppendNull}
+		switch c.Source {
+		case Value:
+			appendValue, err := appender(c.Kind, builder)
+			if err != nil {
+				b.Release()
+				return nil, fmt.Errorf("building rows: column %s: %w", schema.Field(i).Name, err)
+			}
+			b.columns[i].append = appendValue
+			b.fields.bind(c.Field, i, false)
+		case Display, Journal:
+			text, ok := builder.(*array.StringBuilder)
+			if !ok {
+				b.Release()
+				return nil, fmt.Errorf("building rows: column %s: not a text", schema.Field(i).Name)
+			}
+			b.columns[i].append = appendText(text)
+			b.fields.bind(c.Field, i, true)
+		case Whole:
+			b.whole = append(b.whole, i)
+		default:
+			b.fixed = append(b.fixed, i)
+		}
+	}
+	return b, nil
+}
+
+// Append adds one record, a complete and valid JSON object.
+func (b *Builder) Append(record []byte) error {
+	b.row++
+	b.fields.start()
+	var sysID []byte
+	err := members(record, func(key, value []byte) error {
+		f := b.fields.next(key)
+		if f == nil {
+			return nil
+		}
+		stored, shown, err := halves(value)
+		if err != nil {
+			return fmt.Errorf("field %s: %w", f.name, err)
+		}
+		for _, i := range f.values {
+			b.fill(i, stored)
+		}
+		for _, i := range f.displays {
+			b.fill(i, shown)
+		}
+		if f.name == "sys_id" {
+			sysID = unquoted(stored)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading a record: %w", err)
+	}
+	if len(sysID) == 0 {
+		return errors.New("reading a record: it has no sys_id")
+	}
+	if len(b.whole) > 0 {
+		whole := wellFormed(record)
+		for _, i := range b.whole {
+			b.records.Field(i).(*types.JSONBuilder).AppendBytes(whole)
+			b.columns[i].filled = b.row
+		}
+	}
+	for _, i := range b.fixed {
+		b.fillFixed(i, sysID)
+	}
+	for i := range b.columns {
+		if c := &b.columns[i]; c.filled != b.row {
+			c.null()
+		}
+	}
+	b.rows++
+	b.bytes += 2 * len(record) // once in the columns and once whole
+	return nil
+}
+
+// fill sets a column from a field's JSON text. A field that appears twice keeps its first value.
+func (b *Builder) fill(i int, raw []byte) {
+	c := &b.columns[i]
+	if c.filled == b.row {
+		return
+	}
+	text := b.text(raw)
+	if len(text) == 0 {
+		return
+	}
+	if !c.append(text) {
+		b.invalid[c.name]++
+		return
+	}
+	c.filled = b.row
+}
+
+func (b *Builder) fillFixed(i int, sysID []byte) {
+	c := &b.columns[i]
+	switch c.Source {
+	case Constant:
+		b.records.Field(i).(*array.StringBuilder).Append(c.Text)
+	case Link:
+		b.records.Field(i).(*array.StringBuilder).Append(c.Text + string(sysID))
+	case ID:
+		b.records.Field(i).(*types.UUIDBuilder).Append(RowID(c.Text, string(sysID)))
+	default:
+		return
+	}
+	c.filled = b.row
+}
+
+// RowID is the _cq_id of a row with the primary key (instance, sys_id): the SDK's own formula for deterministic ids.
+func RowID(instance, sysID string) uuid.UUID {
+	sum := sha256.Sum256([]byte("instance" + instance + "sys_id" + sysID))
+	return uuid.NewHash(sha1.New(), uuid.UUID{}, sum[:], 5) //nolint:gosec // see the import
+}
+
+// Rows and Bytes measure what has been collected since the last batch; Bytes is an estimate of its size on the wire.
+func (b *Builder) Rows() int  { return b.rows }
+func (b *Builder) Bytes() int { return b.bytes }
+
+// Batch returns the collected rows and starts anew. The caller releases it.
+func (b *Builder) Batch() arrow.RecordBatch {
+	b.rows, b.bytes = 0, 0
+	return b.records.NewRecordBatch()
+}
+
+// Invalid counts, by column, the values that did not fit and became NULL.
+func (b *Builder) Invalid() map[string]int { return b.invalid }
+
+// Release frees what has been collected.
+func (b *Builder) Release() { b.records.Release() }

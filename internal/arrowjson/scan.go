@@ -1,0 +1,192 @@
+package arrowjson
+
+import (
+	"bytes"
+	"errors"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+var errMalformed = errors.New("malformed JSON")
+
+// members calls f with the key (without quotes) and the value of each member of an object that is known to be valid JSON.
+func members(object []byte, f func(key, value []byte) error) error {
+	i := skipSpace(object, 0)
+	if i >= len(object) || object[i] != '{' {
+		return errMalformed
+	}
+	i++
+	for {
+		i = skipSpace(object, i)
+		if i >= len(object) {
+			return errMalformed
+		}
+		switch object[i] {
+		case '}':
+			return nil
+		case ',':
+			i++
+			continue
+		case '"':
+		default:
+			return errMalformed
+		}
+		end := stringEnd(object, i)
+		if end < 0 {
+			return errMalformed
+		}
+		key := object[i+1 : end-1]
+		i = skipSpace(object, end)
+		if i >= len(object) || object[i] != ':' {
+			return errMalformed
+		}
+		i = skipSpace(object, i+1)
+		end = valueEnd(object, i)
+		if end < 0 {
+			return errMalformed
+		}
+		if err := f(key, object[i:end]); err != nil {
+			return err
+		}
+		i = end
+	}
+}
+
+// halves splits a field into the JSON of its stored and its display value; nil stands for an absent one.
+func halves(value []byte) (stored, shown []byte, err error) {
+	if value[0] != '{' {
+		return value, nil, nil
+	}
+	err = members(value, func(key, half []byte) error {
+		switch string(key) {
+		case "value":
+			stored = half
+		case "display_value":
+			shown = half
+		}
+		return nil
+	})
+	return stored, shown, err
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// stringEnd returns the index behind the closing quote of the text that starts at i, or -1.
+func stringEnd(b []byte, i int) int {
+	for at := i + 1; ; {
+		n := bytes.IndexByte(b[at:], '"')
+		if n < 0 {
+			return -1
+		}
+		at += n + 1
+		slashes := 0
+		for at-2-slashes > i && b[at-2-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return at
+		}
+	}
+}
+
+// valueEnd returns the index behind the value that starts at i, or -1.
+func valueEnd(b []byte, i int) int {
+	if i >= len(b) {
+		return -1
+	}
+	switch b[i] {
+	case '"':
+		return stringEnd(b, i)
+	case '{', '[':
+		depth := 0
+		for i < len(b) {
+			switch b[i] {
+			case '"':
+				if i = stringEnd(b, i); i < 0 {
+					return -1
+				}
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+			i++
+		}
+		return -1
+	default:
+		for start := i; ; i++ {
+			if i >= len(b) || b[i] == ',' || b[i] == '}' || b[i] == ']' || b[i] <= ' ' {
+				if i == start {
+					return -1
+				}
+				return i
+			}
+		}
+	}
+}
+
+// unquoted returns the text between the quotes, still escaped.
+func unquoted(raw []byte) []byte {
+	if len(raw) >= 2 && raw[0] == '"' {
+		return raw[1 : len(raw)-1]
+	}
+	return raw
+}
+
+// text returns the text that a JSON value stands for: unescaped, valid UTF-8, without NUL, which PostgreSQL refuses. null
+// is the empty text; numbers and booleans, which the vendor does not send, are their own JSON. The result is valid until
+// the next call.
+func (b *Builder) text(raw []byte) []byte {
+	if len(raw) == 0 || raw[0] == 'n' {
+		return nil
+	}
+	if raw[0] != '"' {
+		return raw
+	}
+	inner := raw[1 : len(raw)-1]
+	if bytes.IndexByte(inner, '\\') >= 0 {
+		// An invalid text is unquoted all the same, with U+FFFD in the place of what is wrong.
+		b.scratch, _ = jsontext.AppendUnquote(b.scratch[:0], raw)
+		inner = b.scratch
+		if bytes.IndexByte(inner, 0) >= 0 {
+			inner = bytes.ReplaceAll(inner, []byte{0}, nil)
+		}
+	}
+	if !utf8.Valid(inner) {
+		inner = bytes.ToValidUTF8(inner, []byte("\uFFFD"))
+	}
+	return inner
+}
+
+// wellFormed returns the record as JSON that every destination takes: valid UTF-8, no NUL and no lone surrogate.
+func wellFormed(record []byte) []byte {
+	if utf8.Valid(record) && !bytes.Contains(record, []byte(`\u0000`)) && !bytes.Contains(bytes.ToLower(record), []byte(`\ud`)) {
+		return record
+	}
+	var out bytes.Buffer
+	dec := jsontext.NewDecoder(bytes.NewBuffer(record), jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	enc := jsontext.NewEncoder(&out, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+	for {
+		token, err := dec.ReadToken()
+		if err != nil {
+			break
+		}
+		if token.Kind() == '"' {
+			text := bytes.ToValidUTF8(bytes.ReplaceAll([]byte(token.String()), []byte{0}, []byte("\uFFFD")), []byte("\uFFFD"))
+			token = jsontext.String(string(text))
+		}
+		if err := enc.WriteToken(token); err != nil {
+			break
+		}
+	}
+	return bytes.TrimSpace(out.Bytes())
+}

@@ -1,0 +1,125 @@
+// Package cursor is what one sync leaves for the next: how far a table was read, and what the reading was of. It is a
+// typed, versioned value that is stored as JSON in the state table of `backend_options`.
+package cursor
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
+	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
+)
+
+// Codes of this package.
+const (
+	CodeNewer   = "SN-CURSOR-001" // the stored cursor is of a newer version
+	CodeInvalid = "SN-CURSOR-002" // the stored cursor cannot be read
+)
+
+// version of the stored form. A change of its meaning gets a new one.
+const version = 1
+
+// Cursor says that every record up to Position, in the order of (sys_updated_on, sys_id), was sent to the destination.
+type Cursor struct {
+	Version int `json:"v"`
+	// Seq grows with every cursor stored under a key. The highest one counts where a destination only appends.
+	Seq uint64 `json:"seq"`
+	// What was read. Another value means that the rows in the destination are of something else.
+	Source Fingerprint `json:"of"`
+	// Position is the last key that was sent, or when Complete the end of the window.
+	Position servicenow.Key `json:"position"`
+	// ReadAt is the instance's clock when the window was opened. Records committed late carry stamps before it.
+	ReadAt string `json:"read_at"`
+	// Complete is false while the window is not read to its end.
+	Complete bool `json:"complete"`
+}
+
+// Fingerprint identifies what a table's rows are, by hashes: queries can hold personal data.
+type Fingerprint struct {
+	Instance string `json:"instance"`
+	Table    string `json:"table"`
+	Query    string `json:"query"`
+	Fields   string `json:"fields"`
+}
+
+// Hash shortens the parts of a fingerprint.
+func Hash(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Difference says what changed between two fingerprints, or "".
+func (f Fingerprint) Difference(other Fingerprint) string {
+	switch {
+	case f.Instance != other.Instance:
+		return "the instance changed"
+	case f.Table != other.Table:
+		return "the table changed"
+	case f.Query != other.Query:
+		return "the selection of incidents changed"
+	case f.Fields != other.Fields:
+		return "the selection of fields changed"
+	}
+	return ""
+}
+
+// Key is where a table's cursor is stored. name tells apart several readings of one instance; it may be "".
+func Key(instance, name, table string) string {
+	key := "servicenow/" + instance
+	if name != "" {
+		key += "/" + name
+	}
+	return key + "/" + table
+}
+
+// Parse reads a stored cursor.
+func Parse(value string) (*Cursor, error) {
+	var c Cursor
+	if err := json.Unmarshal([]byte(value), &c); err != nil {
+		return nil, usererror.Wrap(err, CodeInvalid, "a stored cursor cannot be read",
+			"delete its row from the state table of backend_options; the next sync is then a full one")
+	}
+	if c.Version > version {
+		return nil, usererror.New(CodeNewer, fmt.Sprintf("a stored cursor is of version %d, and this plugin knows versions up to %d", c.Version, version),
+			"use the plugin version that wrote it, or delete its row from the state table of backend_options for a full sync")
+	}
+	if c.Version < 1 || !c.valid() {
+		return nil, usererror.New(CodeInvalid, "a stored cursor cannot be read",
+			"delete its row from the state table of backend_options; the next sync is then a full one")
+	}
+	return &c, nil
+}
+
+func (c *Cursor) valid() bool {
+	_, errRead := time.Parse(servicenow.DateTime, c.ReadAt)
+	_, errPosition := time.Parse(servicenow.DateTime, c.Position.UpdatedOn)
+	return errRead == nil && errPosition == nil
+}
+
+// String writes the stored form.
+func (c *Cursor) String() string {
+	c.Version = version
+	data, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // texts, numbers and booleans
+	}
+	return string(data)
+}
+
+// Start returns the key behind which the next window starts. A record committed late carries a stamp from before the
+// reading, by the overlap at most; a position older than that has been passed by all of them, and is gone on from exactly.
+func (c *Cursor) Start(overlap time.Duration) servicenow.Key {
+	readAt, err := time.Parse(servicenow.DateTime, c.ReadAt)
+	if err != nil {
+		return servicenow.Key{} // Parse lets none through; the whole table is always right
+	}
+	safe := readAt.Add(-overlap).Format(servicenow.DateTime)
+	if c.Position.UpdatedOn < safe {
+		return c.Position
+	}
+	return servicenow.Key{UpdatedOn: safe}
+}

@@ -1,0 +1,70 @@
+package cursor
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
+	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
+)
+
+func TestRoundTrip(t *testing.T) {
+	c := &Cursor{
+		Seq: 7, Source: Fingerprint{"example", "incident", Hash("active=true"), Hash()},
+		Position: servicenow.Key{UpdatedOn: "2026-01-02 03:04:05", SysID: "ab"}, ReadAt: "2026-02-01 00:00:00",
+	}
+	again, err := Parse(c.String())
+	require.NoError(t, err)
+	require.Equal(t, c, again)
+}
+
+func TestStart(t *testing.T) {
+	at := func(updatedOn, sysID string) servicenow.Key {
+		return servicenow.Key{UpdatedOn: updatedOn, SysID: sysID}
+	}
+	const readAt = "2026-02-01 12:00:00"
+	for name, test := range map[string]struct{ position, want servicenow.Key }{
+		"a complete window starts again by the overlap":         {at(readAt, ""), at("2026-02-01 11:55:00", "")},
+		"an old position goes on exactly":                       {at("2025-06-01 00:00:00", "ab"), at("2025-06-01 00:00:00", "ab")},
+		"a position among what may be late starts again before": {at("2026-02-01 11:59:59", "ab"), at("2026-02-01 11:55:00", "")},
+	} {
+		c := Cursor{Position: test.position, ReadAt: readAt}
+		require.Equal(t, test.want, c.Start(5*time.Minute), name)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for value, code := range map[string]string{
+		``:   CodeInvalid,
+		`{}`: CodeInvalid,
+		`{"v":1,"position":{"updated_on":"yesterday"},"read_at":"2026-02-01 12:00:00"}`: CodeInvalid,
+		`{"v":2}`: CodeNewer,
+	} {
+		_, err := Parse(value)
+		require.Equal(t, code, usererror.CodeOf(err), value)
+	}
+}
+
+func TestDifference(t *testing.T) {
+	f := Fingerprint{"a", "incident", "q", "f"}
+	require.Empty(t, f.Difference(f))
+	require.Contains(t, f.Difference(Fingerprint{"a", "incident", "x", "f"}), "incidents")
+	require.Contains(t, f.Difference(Fingerprint{"a", "incident", "q", "x"}), "fields")
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(`{"v":1,"seq":3,"of":{},"position":{"updated_on":"2026-01-01 00:00:00","sys_id":""},"read_at":"2026-01-01 00:00:00","complete":true}`)
+	f.Fuzz(func(t *testing.T, value string) {
+		c, err := Parse(value)
+		if err != nil {
+			require.NotEmpty(t, usererror.CodeOf(err))
+			return
+		}
+		again, err := Parse(c.String())
+		require.NoError(t, err)
+		require.Equal(t, c, again)
+		require.LessOrEqual(t, c.Start(time.Minute).UpdatedOn, c.Position.UpdatedOn)
+	})
+}

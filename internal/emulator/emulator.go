@@ -1,0 +1,140 @@
+package emulator
+
+import (
+	"crypto"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// InvalidQueryMode is what the instance does with a query term it cannot understand.
+type InvalidQueryMode int
+
+const (
+	// DropTerm ignores the term and runs the rest of the query: the platform's default.
+	DropTerm InvalidQueryMode = iota
+	// NoRows answers no rows, as with glide.invalid_query.returns_no_rows.
+	NoRows
+	// Forbidden answers 403, as hardened instances do. Terms on hidden fields count as invalid too.
+	Forbidden
+)
+
+// Config describes the instance. Its zero value is a usable one.
+type Config struct {
+	Seed        uint64
+	Incidents   int              // default 1200; negative: none
+	Attachments int              // default 60; negative: none
+	TiedShare   float64          // share of incidents updated in one single second; default 0.25; negative: none
+	TimeZone    string           // display time zone of the signed-in user; default America/Los_Angeles
+	DateFormat  string           // the user's date format in Java letters; default yyyy-MM-dd
+	Now         func() time.Time // the server's clock; default time.Now
+
+	ClientID, ClientSecret string // default emulator-client, emulator-secret
+	Username, Password     string // default emulator.user, emulator-password
+	APIKey                 string // default emulator-key
+	RefreshToken           string // default emulator-refresh
+
+	JWTKey               crypto.PublicKey // verifies jwt-bearer assertions ([]byte for HS256); nil refuses the grant
+	TokenLifetime        time.Duration    // of an access token; default 30 min
+	RefreshTokenLifetime time.Duration    // default 100 days
+	RotateRefreshTokens  bool             // every refresh ends the refresh token it used
+	OmitRefreshToken     bool             // token answers never carry a refresh_token
+
+	InvalidQuery   InvalidQueryMode
+	RequestLatency time.Duration // slept per request
+	RowLatency     time.Duration // slept per row served
+
+	LinkBase           string // scheme and host put in links; default those of the request
+	PaginationURLLimit int    // longest URL a Link header can be built for; default 4000
+	URLLimit           int    // longest URL the proxy lets through; default 8000
+}
+
+// Emulator is one instance. It is safe for concurrent use.
+type Emulator struct {
+	cfg      Config
+	zone     *time.Location
+	dates    dateLayout
+	traffic  trafficLog
+	tokens   *tokenStore
+	sessions sessionTable
+	faults   faultPlan
+	zippers  zipperPool
+	buffers  bufferPool
+
+	mu       sync.RWMutex // guards everything below
+	tables   map[string]*table
+	families map[string][]*table // a table with its children
+	schemas  *schemaSet
+	files    map[string]fileContent // attachment bytes by sys_id
+	security securityRules
+	serial   serialNumbers
+}
+
+var _ http.Handler = (*Emulator)(nil)
+
+// New builds an instance and its data. It panics on a time zone the system does not know.
+func New(cfg Config) *Emulator {
+	cfg = withDefaults(cfg)
+	zone, err := time.LoadLocation(cfg.TimeZone)
+	if err != nil {
+		panic("emulator: " + err.Error())
+	}
+	e := &Emulator{
+		cfg:      cfg,
+		zone:     zone,
+		dates:    newDateLayout(cfg.DateFormat, zone),
+		sessions: newSessionTable(),
+		zippers:  newZipperPool(),
+		buffers:  newBufferPool(),
+		security: newSecurityRules(),
+		files:    map[string]fileContent{},
+	}
+	e.tokens = newTokenStore(cfg)
+	e.seed()
+	return e
+}
+
+func withDefaults(cfg Config) Config {
+	count := func(n *int, fallback int) {
+		switch {
+		case *n == 0:
+			*n = fallback
+		case *n < 0:
+			*n = 0
+		}
+	}
+	text := func(s *string, fallback string) {
+		if *s == "" {
+			*s = fallback
+		}
+	}
+	span := func(d *time.Duration, fallback time.Duration) {
+		if *d == 0 {
+			*d = fallback
+		}
+	}
+	count(&cfg.Incidents, 1200)
+	count(&cfg.Attachments, 60)
+	count(&cfg.PaginationURLLimit, 4000)
+	count(&cfg.URLLimit, 8000)
+	if cfg.TiedShare == 0 {
+		cfg.TiedShare = 0.25
+	}
+	cfg.TiedShare = min(max(cfg.TiedShare, 0), 1)
+	text(&cfg.TimeZone, "America/Los_Angeles")
+	text(&cfg.DateFormat, "yyyy-MM-dd")
+	text(&cfg.ClientID, "emulator-client")
+	text(&cfg.ClientSecret, "emulator-secret")
+	text(&cfg.Username, "emulator.user")
+	text(&cfg.Password, "emulator-password")
+	text(&cfg.APIKey, "emulator-key")
+	text(&cfg.RefreshToken, "emulator-refresh")
+	span(&cfg.TokenLifetime, 30*time.Minute)
+	span(&cfg.RefreshTokenLifetime, 100*24*time.Hour)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return cfg
+}
+
+func (e *Emulator) now() time.Time { return e.cfg.Now() }

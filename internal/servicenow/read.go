@@ -1,0 +1,264 @@
+package servicenow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
+)
+
+// Read asks for the records of a window of a table, in keyset order.
+type Read struct {
+	Table   string
+	Query   Query
+	Fields  []string // nil: all; must hold sys_id and sys_updated_on otherwise
+	Display Display
+	Window  Window
+	Pages   *PageSize
+	// Log says what a person should know: that the instance counts no rows, so that empty pages prove nothing.
+	Warn func(code, message string)
+}
+
+// Window is a range of keys: behind After, up to and including the second Through. A zero After starts at the first
+// record with a sys_updated_on. Undated asks instead for the records without one, behind After.SysID.
+type Window struct {
+	After   Key
+	Through string
+	Undated bool
+}
+
+// Page is a response's records, checked: each is inside the window, and in order.
+type Page struct {
+	Records []Record
+	// Last is the key of the last record.
+	Last Key
+	// Total is how many rows the instance counted in the whole window; -1 when it did not say. The same on every page.
+	Total int
+}
+
+const (
+	updatedOn = "sys_updated_on"
+	sysID     = "sys_id"
+)
+
+// errShrink marks a fault that a smaller page may cure.
+var errShrink = errors.New("page too large")
+
+// ReadPages reads a window page by page, each behind the last key of the one before it; offsets play no part.
+//
+// Row security drops rows after the limit was applied, so that a page may be short or empty with more rows behind it.
+// A range therefore ends only when the instance's own count proves it: the count of what remains, asked for with the
+// first page, after an empty page, and where the first count says that the end is near. A page that came back empty
+// although rows remain has no key to go on from: its range is halved, by time and within one second by sys_id, until
+// every part is either read or proven to be hidden.
+func (c *Client) ReadPages(ctx context.Context, r Read) iter.Seq2[*Page, error] {
+	return func(yield func(*Page, error) bool) {
+		reader := &reader{client: c, read: r, total: -1}
+		reader.pending = []segment{{after: r.Window.After, through: Key{UpdatedOn: r.Window.Through}}}
+		for len(reader.pending) > 0 {
+			last := len(reader.pending) - 1
+			s := reader.pending[last]
+			reader.pending = reader.pending[:last]
+			if !reader.segment(ctx, s, yield) {
+				return
+			}
+		}
+	}
+}
+
+// segment is a part of a window: behind after, through to the end of the second of through, or within that second to a
+// sys_id.
+type segment struct{ after, through Key }
+
+type reader struct {
+	client  *Client
+	read    Read
+	pending []segment // a stack; the earliest part lies on top
+	seen    int       // rows of the window so far
+	total   int       // rows counted in the window by the first page
+	started bool
+}
+
+// segment reads one segment to its proven end or halves it; it returns false when the reading is over.
+func (r *reader) segment(ctx context.Context, s segment, yield func(*Page, error) bool) bool {
+	count := true
+	for {
+		list, limit, err := r.fetch(ctx, s, count)
+		if err != nil {
+			yield(nil, err)
+			return false
+		}
+		if !r.started {
+			r.started, r.total = true, list.Total
+		}
+		rows := len(list.Records)
+		r.seen += rows
+		if rows > 0 {
+			last, err := r.check(s, list.Records)
+			if err != nil {
+				yield(nil, err)
+				return false
+			}
+			s.after = last
+			if !yield(&Page{Records: list.Records, Last: last, Total: r.total}, nil) {
+				return false
+			}
+		}
+		remaining := list.Total
+		if count && remaining < 0 && rows == 0 {
+			if remaining, err = r.countRest(ctx, s); err != nil {
+				yield(nil, err)
+				return false
+			}
+		}
+		switch {
+		case remaining == rows && remaining >= 0:
+			return true // every row that is left was in this page
+		case rows == 0 && count && remaining <= limit:
+			return true // what is left was in this page, and is hidden
+		case rows == 0 && count:
+			return r.halve(s, yield)
+		}
+		// The count is dear for the instance, so it is asked for only where it may prove the end.
+		count = rows == 0 || r.seen+limit >= r.total
+	}
+}
+
+// countRest asks the Aggregate API how many rows are left, for instances whose list answers carry no count. 0 means that
+// nothing could be proven, which is said once.
+func (r *reader) countRest(ctx context.Context, s segment) (int, error) {
+	n, err := r.client.Count(ctx, r.read.Table, s.query(r.read, false))
+	if err == nil {
+		return n, nil
+	}
+	if ctx.Err() != nil || usererror.CodeOf(err) == CodeUnavailable {
+		return 0, err
+	}
+	if r.read.Warn != nil {
+		r.read.Warn("SN-READ-010", "the instance tells no row counts to this user, so an empty page of "+r.read.Table+" is taken for the end; rows behind a page that row security emptied would be missed")
+	}
+	return 0, nil
+}
+
+// halve puts both halves of a segment on the stack.
+func (r *reader) halve(s segment, yield func(*Page, error) bool) bool {
+	first, second := s, s
+	switch {
+	case !r.read.Window.Undated && s.spansSeconds():
+		mid := midTime(s.after.UpdatedOn, s.through.UpdatedOn)
+		first.through = Key{UpdatedOn: mid}
+		second.after = Key{UpdatedOn: addSecond(mid)}
+	default:
+		mid, ok := midID(s.after.SysID, s.through.SysID)
+		if !ok {
+			yield(nil, fmt.Errorf("reading %s: rows of one sys_id range are counted, but never shown", r.read.Table))
+			return false
+		}
+		first.through = Key{UpdatedOn: s.through.UpdatedOn, SysID: mid}
+		second.after = Key{UpdatedOn: s.through.UpdatedOn, SysID: mid}
+	}
+	r.pending = append(r.pending, second, first)
+	return true
+}
+
+func (s segment) spansSeconds() bool {
+	return s.through.SysID == "" && s.after.UpdatedOn < s.through.UpdatedOn
+}
+
+// query writes the segment as clauses behind the user's query. `a^b^ORc` is a AND (b OR c), which is all that a keyset
+// needs; ^NQ would have to repeat the whole query.
+func (s segment) query(r Read, sorted bool) Query {
+	var clauses []Clause
+	switch {
+	case r.Window.Undated:
+		clauses = append(clauses, Clause{Field: updatedOn, Operator: "ISEMPTY"})
+		if s.after.SysID != "" {
+			clauses = append(clauses, Clause{Field: sysID, Operator: ">", Value: s.after.SysID})
+		}
+	case s.after.UpdatedOn == s.through.UpdatedOn:
+		clauses = append(clauses, Clause{Field: updatedOn, Operator: "=", Value: s.through.UpdatedOn})
+		if s.after.SysID != "" {
+			clauses = append(clauses, Clause{Field: sysID, Operator: ">", Value: s.after.SysID})
+		}
+	default:
+		if s.after.UpdatedOn != "" {
+			clauses = append(clauses, Clause{Field: updatedOn, Operator: ">=", Value: s.after.UpdatedOn})
+		}
+		if s.after.SysID != "" {
+			clauses = append(clauses,
+				Clause{Field: updatedOn, Operator: ">", Value: s.after.UpdatedOn},
+				Clause{Or: true, Field: sysID, Operator: ">", Value: s.after.SysID})
+		}
+		clauses = append(clauses, Clause{Field: updatedOn, Operator: "<=", Value: s.through.UpdatedOn})
+	}
+	if s.through.SysID != "" {
+		clauses = append(clauses, Clause{Field: sysID, Operator: "<=", Value: s.through.SysID})
+	}
+	q := r.Query.And(clauses...)
+	if sorted {
+		q = q.OrderBy(updatedOn, sysID)
+	}
+	return q
+}
+
+// fetch gets one page; a fault that a smaller page may cure halves the page before the next attempt.
+func (r *reader) fetch(ctx context.Context, s segment, count bool) (*List, int, error) {
+	pages := r.read.Pages
+	limit := 0
+	list, err := retrying(ctx, r.client, "reading "+r.read.Table, func() (*List, error) {
+		limit = pages.current()
+		list, err := r.client.listOnce(ctx, r.read.Table, ListOptions{
+			Query: s.query(r.read, true), Fields: r.read.Fields, Display: r.read.Display, Limit: limit, Count: count,
+		})
+		switch {
+		case err == nil:
+			pages.served(limit)
+			return list, nil
+		case tooLarge(err) && !pages.halve(limit):
+			return nil, backoff.Permanent(usererror.Wrap(unwrapPermanent(err), CodeRecordTooLarge,
+				"one record of "+r.read.Table+" alone is larger than an answer may be", "leave its large fields out with incidents.fields"))
+		case tooLarge(err):
+			return nil, fmt.Errorf("%w: %w", errShrink, unwrapPermanent(err))
+		case shrinkable(err):
+			pages.halve(limit)
+		}
+		return nil, err
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading %s: %w", r.read.Table, err)
+	}
+	return list, limit, nil
+}
+
+// check proves that every record lies in the segment and behind the one before it: an instance that ignores a term of
+// the query would otherwise pass for one that has other rows.
+func (r *reader) check(s segment, records []Record) (Key, error) {
+	previous := s.after
+	for _, record := range records {
+		key, ok := record.Key()
+		if !ok || key.UpdatedOn == "" && !r.read.Window.Undated {
+			return Key{}, usererror.New(CodeKeyHidden, "records of "+r.read.Table+" come without sys_id or sys_updated_on",
+				"give the signed-in user read access to both fields")
+		}
+		end := s.through
+		inside := key.UpdatedOn <= end.UpdatedOn && (end.SysID == "" || key.Compare(end) <= 0)
+		behind := key.Compare(s.after) > 0 || s.after.SysID == "" && key.UpdatedOn >= s.after.UpdatedOn
+		if r.read.Window.Undated {
+			inside = key.UpdatedOn == "" && (end.SysID == "" || key.Compare(Key{SysID: end.SysID}) <= 0)
+		}
+		switch {
+		case !inside || !behind:
+			return Key{}, usererror.New(CodeOutsideWindow, "the instance returned records of "+r.read.Table+" that were not asked for, so it ignored a term of the query",
+				"give the signed-in user query_range access to sys_id and sys_updated_on, and check incidents.query")
+		case previous.SysID != "" && key.Compare(previous) <= 0:
+			return Key{}, usererror.New(CodeOutOfOrder, "the instance returned records of "+r.read.Table+" that are not sorted by sys_updated_on and sys_id",
+				"give the signed-in user query_range access to both fields, which sorting needs")
+		}
+		previous = key
+	}
+	return previous, nil
+}

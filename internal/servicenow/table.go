@@ -1,0 +1,185 @@
+package servicenow
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// DateTime is the layout of stored date-times, always UTC.
+const DateTime = time.DateTime
+
+// Display says which halves of each field the Table API returns (sysparm_display_value).
+type Display string
+
+// Values leaves every field a text; Both makes every field an object of value and display_value.
+const (
+	Values Display = "false"
+	Both   Display = "all"
+)
+
+// ListOptions are the parameters of one request to the Table API.
+//
+// Source: "Table API", GET /now/table/{tableName}.
+type ListOptions struct {
+	Query   Query
+	Fields  []string // nil: all
+	Display Display
+	Limit   int
+	Offset  int // for one-off lookups; reading a table never pages by it
+	// Count asks for the number of matching rows, readable or not, which costs the instance a count.
+	Count bool
+}
+
+// List is one page.
+type List struct {
+	Records []Record
+	// Total is the number of rows that match the query, those included that the user may not read; -1 when not known.
+	Total int
+	// Date is the instance's clock.
+	Date time.Time
+}
+
+// Record is one record's JSON object, as the instance sent it.
+type Record []byte
+
+// ListRecords sends one request and tries it again as needed. It does not page.
+func (c *Client) ListRecords(ctx context.Context, table string, opts ListOptions) (*List, error) {
+	list, err := retrying(ctx, c, "listing "+table, func() (*List, error) { return c.listOnce(ctx, table, opts) })
+	if err != nil {
+		return nil, fmt.Errorf("listing %s: %w", table, err)
+	}
+	return list, nil
+}
+
+func (c *Client) listOnce(ctx context.Context, table string, opts ListOptions) (*List, error) {
+	path := "/api/now/table/" + table
+	params := url.Values{
+		"sysparm_limit":                  {strconv.Itoa(opts.Limit)},
+		"sysparm_display_value":          {string(opts.Display)},
+		"sysparm_exclude_reference_link": {"true"},
+		// The Link header repeats the query, and a long one makes the instance refuse the request.
+		"sysparm_suppress_pagination_header": {"true"},
+	}
+	if q := opts.Query.String(); q != "" {
+		params.Set("sysparm_query", q)
+	}
+	if len(opts.Fields) > 0 {
+		params.Set("sysparm_fields", strings.Join(opts.Fields, ","))
+	}
+	if opts.Offset > 0 {
+		params.Set("sysparm_offset", strconv.Itoa(opts.Offset))
+	}
+	if !opts.Count {
+		params.Set("sysparm_no_count", "true")
+	}
+	resp, err := c.get(ctx, path, params, table)
+	if err != nil {
+		return nil, err
+	}
+	records, err := decodeList(resp.body)
+	if err != nil {
+		return nil, &PartialError{Path: path, Message: err.Error()}
+	}
+	list := &List{Records: records, Total: -1, Date: resp.date()}
+	if total, err := strconv.Atoi(resp.header.Get("X-Total-Count")); err == nil && opts.Count {
+		list.Total = total
+	}
+	return list, nil
+}
+
+// decodeList checks that body is one whole JSON object with a list in `result` and no `error`, and returns the list's
+// items as parts of body. A result with an error behind it is what a cancelled transaction leaves under status 200.
+func decodeList(body []byte) ([]Record, error) {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	var records []Record
+	var hasResult bool
+	var failure string
+	err := eachMember(dec, func(name string) error {
+		switch name {
+		case "result":
+			hasResult = true
+			return eachElement(dec, func() error {
+				value, err := dec.ReadValue()
+				if err != nil {
+					return err
+				}
+				end := dec.InputOffset()
+				record := Record(body[end-int64(len(value)) : end])
+				if len(record) == 0 || record[0] != '{' {
+					return errors.New("an item of the result is not an object")
+				}
+				records = append(records, record)
+				return nil
+			})
+		case "error":
+			value, err := dec.ReadValue()
+			failure = clean(string(value))
+			return err
+		default:
+			return dec.SkipValue()
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case failure != "":
+		return nil, fmt.Errorf("the result is followed by an error: %s", failure)
+	case !hasResult:
+		return nil, errors.New("it has no result")
+	}
+	return records, nil
+}
+
+// eachMember reads one object to the end of the input, calling f behind each name.
+func eachMember(dec *jsontext.Decoder, f func(name string) error) error {
+	open, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	if open.Kind() != '{' {
+		return errors.New("it is not an object")
+	}
+	for dec.PeekKind() != '}' {
+		name, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		if err := f(name.String()); err != nil {
+			return err
+		}
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	if _, err := dec.ReadToken(); err != io.EOF {
+		return errors.New("something follows the object")
+	}
+	return nil
+}
+
+// eachElement reads one array, calling f before each element.
+func eachElement(dec *jsontext.Decoder, f func() error) error {
+	open, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	if open.Kind() != '[' {
+		return errors.New("the result is not a list")
+	}
+	for dec.PeekKind() != ']' {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	_, err = dec.ReadToken()
+	return err
+}

@@ -1,0 +1,120 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/cloudquery/plugin-sdk/v4/message"
+	"github.com/cloudquery/plugin-sdk/v4/plugin"
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cqservicenow/cq-source-servicenow/client/spec"
+	"github.com/cqservicenow/cq-source-servicenow/internal/emulator"
+	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
+)
+
+func specFor(t *testing.T, address string, change func(map[string]any)) []byte {
+	t.Helper()
+	s := map[string]any{
+		"instance_url": address,
+		"auth":         map[string]any{"grant_type": "client_credentials", "client_id": "emulator-client", "client_secret": "emulator-secret"},
+	}
+	if change != nil {
+		change(s)
+	}
+	data, err := json.Marshal(s)
+	require.NoError(t, err)
+	return data
+}
+
+func TestTablesWithoutAConnection(t *testing.T) {
+	p := Plugin()
+	require.NoError(t, p.Init(t.Context(), nil, plugin.NewClientOptions{NoConnection: true}))
+	tables, err := p.Tables(t.Context(), plugin.TableOptions{Tables: []string{"*"}})
+	require.NoError(t, err)
+	require.Len(t, tables, 3)
+	_, err = p.Tables(t.Context(), plugin.TableOptions{Tables: []string{"nope"}})
+	require.Error(t, err)
+}
+
+func TestInitRefusesABadSpecBeforeAnyRequest(t *testing.T) {
+	err := Plugin().Init(t.Context(), []byte(`{"instance_subdomain":"x","pagesize":3}`), plugin.NewClientOptions{})
+	require.Equal(t, spec.CodeInvalid, usererror.CodeOf(err))
+}
+
+func TestConnectionTest(t *testing.T) {
+	e := emulator.New(emulator.Config{})
+	server := httptest.NewServer(e)
+	defer server.Close()
+	test := func(change func(map[string]any)) string {
+		err := TestConnection(t.Context(), zerolog.Nop(), specFor(t, server.URL, change))
+		var coded *plugin.TestConnError
+		if errors.As(err, &coded) {
+			return coded.Code
+		}
+		require.NoError(t, err)
+		return ""
+	}
+	require.Empty(t, test(nil))
+	require.Equal(t, testInvalidSpec, test(func(s map[string]any) { s["unknown"] = 1 }))
+	require.Equal(t, testUnauthorized, test(func(s map[string]any) { s["auth"].(map[string]any)["client_secret"] = "wrong" }))
+	e.DenyTable("sys_attachment", emulator.DenyForbidden)
+	require.Equal(t, testForbidden, test(nil))
+	e.DenyTable("sys_attachment", emulator.DenyNone)
+	e.SetFaults(emulator.Fault{Kind: emulator.FaultUnavailable})
+	require.Equal(t, testFailed, test(nil))
+	require.Empty(t, e.Violations())
+}
+
+// The order of messages is what crash safety rests on.
+func TestMessagesComeInOrder(t *testing.T) {
+	e := emulator.New(emulator.Config{Incidents: 2500})
+	server := httptest.NewServer(e)
+	defer server.Close()
+	p := Plugin()
+	require.NoError(t, p.Init(t.Context(), specFor(t, server.URL, nil), plugin.NewClientOptions{}))
+	messages, err := p.SyncAll(t.Context(), plugin.SyncOptions{Tables: []string{"*"}})
+	require.NoError(t, err)
+	rows := map[string]int64{}
+	for i, m := range messages {
+		switch m := m.(type) {
+		case *message.SyncMigrateTable:
+			require.Less(t, i, 3, "without a backend the tables are migrated once")
+			require.True(t, m.Table.IsIncremental)
+		case *message.SyncInsert:
+			require.LessOrEqual(t, m.Record.NumRows(), int64(1000))
+			name, _ := m.Record.Schema().Metadata().GetValue("cq:table_name")
+			rows[name] += m.Record.NumRows()
+		default:
+			t.Fatalf("a message of type %T", m)
+		}
+	}
+	require.EqualValues(t, 2500, rows["servicenow_incidents"])
+	require.EqualValues(t, 2, rows["servicenow_tables"])
+}
+
+func TestCancelledSyncIsAnError(t *testing.T) {
+	e := emulator.New(emulator.Config{Incidents: 2500})
+	server := httptest.NewServer(e)
+	defer server.Close()
+	p := Plugin()
+	require.NoError(t, p.Init(t.Context(), specFor(t, server.URL, nil), plugin.NewClientOptions{}))
+	ctx, cancel := context.WithCancel(t.Context())
+	res := make(chan message.SyncMessage)
+	done := make(chan error, 1)
+	go func() { done <- p.Sync(ctx, plugin.SyncOptions{Tables: []string{"servicenow_incidents"}}, res) }()
+	<-res
+	cancel()
+	for {
+		select {
+		case <-res:
+		case err := <-done:
+			require.Error(t, err)
+			return
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/cloudquery/plugin-sdk/v4/helpers/opts"
+	"github.com/cloudquery/plugin-sdk/v4/message"
+	"github.com/cloudquery/plugin-sdk/v4/plugin"
+	"github.com/cloudquery/plugin-sdk/v4/scheduler"
+
+	"github.com/cqservicenow/cq-source-servicenow/client"
+	"github.com/cqservicenow/cq-source-servicenow/client/spec"
+	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
+)
+
+// CodeIncomplete is the code of a sync that did not read everything.
+const CodeIncomplete = "SN-SYNC-001"
+
+const (
+	// tablesAtOnce is how many tables are read side by side. The scheduler takes numbers below 20 as they are.
+	tablesAtOnce = 16
+	// instancesAtOnce is how many instances are signed in to side by side before the first row.
+	instancesAtOnce = 16
+)
+
+// Sync reads the selected tables into the stream. The order is what the guarantees rest on:
+//
+//  1. stored cursors are read, and every instance is signed in to and looked up
+//  2. the tables are migrated
+//  3. each table is streamed, and its cursor follows its last row in the same stream
+//
+// An error of any table fails the sync in the end, after the others were read: the CLI takes a sync without an error for
+// a complete one, and would delete the rows of a table that was read in part as stale.
+func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<- message.SyncMessage) error {
+	if s.spec == nil {
+		return errors.New("syncing: the plugin was started without a connection")
+	}
+	state, err := client.OpenState(ctx, options.BackendOptions, s.logger)
+	if err != nil {
+		return err
+	}
+	clients, prepareErr := s.prepare(ctx)
+	if len(clients) == 0 {
+		return incomplete(prepareErr)
+	}
+	tables, err := filter(declare(incidentFields(clients)), options.Tables, options.SkipTables, options.SkipDependentTables)
+	if err != nil {
+		return err
+	}
+	running := &client.Sync{Instances: clients, State: state, DeterministicID: options.DeterministicCQID, Messages: res}
+	err = scheduler.NewScheduler(
+		scheduler.WithLogger(s.logger),
+		scheduler.WithConcurrency(tablesAtOnce),
+	).Sync(ctx, running, tables, res, opts.SchedulerOpts(options)...)
+	if err := errors.Join(err, running.Err(), prepareErr); err != nil {
+		return incomplete(err)
+	}
+	return nil
+}
+
+func incomplete(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return usererror.Wrap(err, CodeIncomplete, "the sync did not read everything",
+		"correct what the errors name and sync again; what arrived is kept, and the next sync goes on from the stored cursors")
+}
+
+// prepare signs in to every instance. One that fails does not keep the others from being read.
+func (s *source) prepare(ctx context.Context) ([]*client.Client, error) {
+	instances := s.instances()
+	clients := make([]*client.Client, len(instances))
+	errs := make([]error, len(instances))
+	slots := make(chan struct{}, instancesAtOnce)
+	var wg sync.WaitGroup
+	for i := range instances {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			clients[i], errs[i] = client.Prepare(ctx, &instances[i].Instance, instances[i].Name, client.Options{Logger: s.logger, Version: Version, Retry: s.retry})
+			if errs[i] != nil {
+				errs[i] = fmt.Errorf("preparing %s: %w", label(instances[i]), errs[i])
+				s.logger.Error().Str("instance", label(instances[i])).Msg(errs[i].Error())
+			}
+		}()
+	}
+	wg.Wait()
+	var ready []*client.Client
+	for i, c := range clients {
+		if errs[i] == nil {
+			ready = append(ready, c)
+		}
+	}
+	return ready, errors.Join(errs...)
+}
+
+// label names an instance in errors.
+func label(i spec.NamedInstance) string {
+	if i.Name != "" {
+		return i.Name
+	}
+	if _, name, err := client.Address(&i.Instance); err == nil {
+		return name
+	}
+	return "the instance"
+}

@@ -1,0 +1,53 @@
+package resources
+
+import (
+	"context"
+	"slices"
+
+	"github.com/cloudquery/plugin-sdk/v4/schema"
+
+	"github.com/cqservicenow/cq-source-servicenow/client"
+	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
+	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
+)
+
+// IncidentsTable is the name of the destination table of incidents.
+const IncidentsTable = "servicenow_incidents"
+
+// Incidents declares the incidents: a column for each of the fields, with the human value of each reference and choice
+// beside it, and the whole record as JSON.
+func Incidents(fields []dictionary.Field) *schema.Table {
+	c := newColumns()
+	c.all(fields)
+	c.link("incident")
+	c.record("The whole record as JSON, each field with its value and its display value, custom fields included.")
+	return c.table(&schema.Table{
+		Name:        IncidentsTable,
+		Title:       "ServiceNow Incidents",
+		Description: "Incidents: every field of the incident table, typed, with the human value of each reference and choice beside it. Date-times are in UTC.",
+		Multiplex:   client.PerInstance,
+		Resolver: client.Resolver(IncidentsTable, func(ctx context.Context, cl *client.Client) error {
+			return cl.Run(ctx, client.Reading{
+				Table:   Incidents(fields),
+				Columns: c.fill,
+				From:    "incident",
+				Queries: cl.Selection.Incidents(),
+				Fields:  cl.Fields,
+				Display: servicenow.Both,
+				Of:      cl.Fingerprint("incident", fieldNames(fields)),
+			})
+		}),
+	})
+}
+
+// OutOfBoxIncidentFields are the incident's fields on a fresh instance.
+func OutOfBoxIncidentFields() []dictionary.Field { return dictionary.OutOfBox("incident").Fields }
+
+func fieldNames(fields []dictionary.Field) []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	slices.Sort(names)
+	return names
+}
