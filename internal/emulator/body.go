@@ -139,6 +139,7 @@ func (b *body) spoil() {
 		}
 		b.x.flushed = false
 		b.x.flush()
+		b.gz = nil // what it still holds is never sent
 		b.x.reset()
 	case FaultSlowBody:
 		b.trickle()

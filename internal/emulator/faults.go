@@ -23,7 +23,7 @@ const (
 	FaultWrongOrder       FaultKind = "wrong_order"       // the page's rows in another order
 	FaultCorruptFile      FaultKind = "corrupt_file"      // right length, wrong bytes
 	FaultAccepted         FaultKind = "accepted"          // 202, empty: not executed
-	FaultReset            FaultKind = "reset"             // connection reset before any byte
+	FaultReset            FaultKind = "reset"             // connection reset before any byte; Go repeats such a GET itself on a reused connection
 	FaultTokenExpired     FaultKind = "token_expired"     // 401, and the access token used is revoked
 	FaultForbidden        FaultKind = "forbidden"         // 403
 	FaultNotFound         FaultKind = "not_found"         // 404

@@ -279,6 +279,7 @@ func TestCancel(t *testing.T) {
 				for !strings.Contains(r.stderr.String(), "hanging") && ctx.Err() == nil {
 					time.Sleep(10 * time.Millisecond)
 				}
+				time.Sleep(500 * time.Millisecond) // the log is faster than the rows before it
 				ended <- end(cancel)
 			}()
 			start := time.Now()

@@ -52,7 +52,16 @@ func readAll(t *testing.T, c *sqlitedest.Client, table *schema.Table) []arrow.Re
 
 // TestEdgeValues adds what the SDK's suite does not generate.
 func TestEdgeValues(t *testing.T) {
-	c := open(t, sqlitedest.Spec{ConnectionString: filepath.Join(t.TempDir(), "x.db")})
+	for name, path := range map[string]string{
+		"file":   filepath.Join(t.TempDir(), "x.db"),
+		"URI":    "file:" + filepath.ToSlash(filepath.Join(t.TempDir(), "x.db")) + "?mode=rwc",
+		"memory": ":memory:",
+	} {
+		t.Run(name, func(t *testing.T) { testEdgeValues(t, open(t, sqlitedest.Spec{ConnectionString: path})) })
+	}
+}
+
+func testEdgeValues(t *testing.T, c *sqlitedest.Client) {
 	table := &schema.Table{Name: `od"d table`, Columns: schema.ColumnList{
 		{Name: `te"xt`, Type: arrow.BinaryTypes.String, PrimaryKey: true},
 		{Name: "big", Type: arrow.PrimitiveTypes.Uint64},
