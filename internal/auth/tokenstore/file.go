@@ -55,7 +55,7 @@ func (s *fileStore) Delete(ctx context.Context, key Key) error {
 	if _, err := os.Stat(s.path); errors.Is(err, fs.ErrNotExist) {
 		return nil // nor make a folder for it
 	}
-	return s.edit(ctx, key, func(held *Entry) (*Entry, bool) { return nil, held != nil })
+	return s.edit(ctx, key, func(*Entry) (*Entry, bool) { return nil, true })
 }
 
 func (s *fileStore) Change(ctx context.Context, key Key, do func(Entry) (Entry, bool)) error {
