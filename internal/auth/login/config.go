@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -66,7 +67,7 @@ func bare(raw string) string {
 
 // Deps are what a sign-in works with.
 type Deps struct {
-	// HTTPClient sends the one token request: a chain without Auth. Required.
+	// HTTPClient sends the one token request: a chain without Auth. nil is a plain one.
 	HTTPClient *http.Client
 	// Logger gets debug lines only.
 	Logger zerolog.Logger
@@ -80,7 +81,7 @@ type Deps struct {
 	Ready func(address string)
 	// Keep saves the tokens before the page says that the sign-in worked; nil: the caller does. When it fails, so does
 	// the sign-in.
-	Keep func(Tokens) error
+	Keep func(context.Context, Tokens) error
 	// Page renders what the browser shows at the end; nil is the built-in page. It must bring no resource of another host.
 	Page func(Page) []byte
 	// Clock is time.Now when nil.

@@ -85,13 +85,13 @@ func (s *signIn) read(resp *http.Response, body []byte, code string, started tim
 	status := resp.StatusCode
 	switch {
 	case isPage(resp, body) && status < 400:
-		return Tokens{}, page(body)
+		return Tokens{}, pageInstead(body)
 	case status >= 500 || status == http.StatusTooManyRequests || status == http.StatusAccepted:
 		return Tokens{}, s.noAnswer(context.Background(), statusError(status, said))
 	case status >= 300 && status < 400:
-		return Tokens{}, page(nil)
+		return Tokens{}, pageInstead(nil)
 	case status == http.StatusNotFound:
-		return Tokens{}, page(nil)
+		return Tokens{}, pageInstead(nil)
 	case refused && text(wire.Error) == "invalid_client":
 		return Tokens{}, usererror.Wrap(statusError(status, said), CodeInvalidClient, "the instance does not know this client_id, or not with this client_secret",
 			"copy both again from the application's record (System OAuth > Application Registry) of this very instance, and run login again; leave the secret empty only if the record is a Public Client")
@@ -151,7 +151,7 @@ func (s *signIn) noAnswer(ctx context.Context, cause error) error {
 		"check that "+s.base.Host+" can be reached from this machine (proxy, certificates), and run login again: a code works once, so this sign-in is lost")
 }
 
-func page(body []byte) error {
+func pageInstead(body []byte) error {
 	if isHibernating(body) {
 		return usererror.New(CodeNoAnswer, "the instance is hibernating",
 			"wake it at https://developer.servicenow.com (sign in, then Start Building), wait some minutes and run login again")

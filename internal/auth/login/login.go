@@ -32,12 +32,11 @@ type signIn struct {
 
 	state, verifier string
 
-	mu         sync.Mutex
-	claimed    bool          // an answer is being exchanged
-	misfit     bool          // an answer of another sign-in came
-	decided    chan struct{} // closed once the outcome is known
-	outcome    outcome
-	exchanging context.Context //nolint:containedctx // the command's, as an exchange must outlive the browser's request
+	mu      sync.Mutex
+	claimed bool          // somebody decides the outcome: an answer is being exchanged, or the wait is over
+	misfit  bool          // an answer of another sign-in came
+	decided chan struct{} // closed once the outcome is known
+	outcome outcome
 }
 
 type outcome struct {
@@ -59,6 +58,7 @@ func newSignIn(cfg Config, deps Deps) (*signIn, error) {
 	if deps.Out == nil {
 		deps.Out = io.Discard
 	}
+	deps.Out = &sharedWriter{out: deps.Out}
 	if deps.OpenBrowser == nil {
 		deps.OpenBrowser = openBrowser
 	}
@@ -94,11 +94,10 @@ func (s *signIn) address() string {
 func (s *signIn) run(ctx context.Context) (Tokens, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	s.exchanging = ctx
 
 	listens, pastes := listensOn(s.redirect), s.cfg.NoBrowser || !listensOn(s.redirect)
 	if listens {
-		server, err := s.serve()
+		server, err := s.serve(ctx)
 		switch {
 		case err == nil:
 			defer server.stop()
@@ -140,29 +139,29 @@ func (s *signIn) announce(address string, pastes bool) {
 	fmt.Fprintf(out, "Waiting for the browser, for %s at most. Ctrl-C ends it.\n", s.cfg.Timeout)
 }
 
-// wait returns the outcome, or why there is none. Once an answer is being exchanged the person's time is no longer
-// counted, but that request's own.
+// wait returns the outcome. Once an answer is being exchanged the person's time is no longer counted, but that request's
+// own; and an exchange that Ctrl-C meets at its very end is not thrown away.
 func (s *signIn) wait(ctx context.Context, ended <-chan error) (Tokens, error) {
 	timer := time.NewTimer(s.cfg.Timeout)
 	defer timer.Stop()
-	for {
-		select {
-		case <-s.decided:
-			return s.outcome.tokens, s.outcome.err
-		case <-ctx.Done():
-			return Tokens{}, ctx.Err()
-		case err := <-ended:
-			if !s.claim() {
-				ended = nil
-				continue
-			}
-			return Tokens{}, err
-		case <-timer.C:
-			if !s.claim() {
-				continue
-			}
-			return Tokens{}, s.late()
-		}
+	select {
+	case <-s.decided:
+	case <-ctx.Done():
+		s.fail(ctx.Err())
+	case err := <-ended:
+		s.fail(err)
+	case <-timer.C:
+		s.fail(s.late())
+	}
+	<-s.decided
+	return s.outcome.tokens, s.outcome.err
+}
+
+// fail ends the sign-in unless an answer is being exchanged.
+func (s *signIn) fail(err error) {
+	if s.claim() {
+		s.outcome.err = err
+		close(s.decided)
 	}
 }
 
@@ -189,19 +188,31 @@ func (s *signIn) late() error {
 }
 
 // settle exchanges the code of a claimed answer, has the tokens kept and publishes the outcome.
-func (s *signIn) settle(a answer) {
+func (s *signIn) settle(ctx context.Context, a answer) {
 	defer close(s.decided)
 	if a.err != nil {
 		s.outcome.err = a.err
 		return
 	}
-	tokens, err := s.exchange(s.exchanging, a.code)
+	tokens, err := s.exchange(ctx, a.code)
 	if err == nil && s.deps.Keep != nil {
-		err = s.deps.Keep(tokens)
+		err = s.deps.Keep(ctx, tokens)
 	}
 	if err != nil {
 		s.outcome.err = err
 		return
 	}
 	s.outcome.tokens = tokens
+}
+
+// sharedWriter is written to by the command and by the goroutines that answer the browser.
+type sharedWriter struct {
+	mu  sync.Mutex
+	out io.Writer
+}
+
+func (w *sharedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.Write(p)
 }

@@ -21,7 +21,7 @@ func (s *signIn) paste(ctx context.Context) <-chan error {
 			lines := bufio.NewScanner(s.deps.In)
 			lines.Buffer(nil, mostPasted)
 			for lines.Scan() && ctx.Err() == nil {
-				if s.takeLine(lines.Text()) {
+				if s.takeLine(ctx, lines.Text()) {
 					return
 				}
 			}
@@ -33,7 +33,7 @@ func (s *signIn) paste(ctx context.Context) <-chan error {
 }
 
 // takeLine tells whether the line decided the sign-in. What was pasted is never repeated: it holds the code.
-func (s *signIn) takeLine(line string) bool {
+func (s *signIn) takeLine(ctx context.Context, line string) bool {
 	line = strings.Trim(strings.TrimSpace(line), `"'<>`)
 	if line == "" {
 		return false
@@ -49,7 +49,7 @@ func (s *signIn) takeLine(line string) bool {
 		return false
 	}
 	if s.claim() {
-		s.settle(got)
+		s.settle(ctx, got)
 	}
 	return true
 }
@@ -72,4 +72,3 @@ func (s *signIn) pasted(line string) (url.Values, string) {
 	}
 	return query, ""
 }
-

@@ -2,7 +2,6 @@ package login
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
@@ -25,7 +23,7 @@ type server struct {
 
 // serve listens on the redirect URI's port. localhost can mean 127.0.0.1 or [::1], as the browser likes; on both this
 // program has to be the one that is met.
-func (s *signIn) serve() (*server, error) {
+func (s *signIn) serve(ctx context.Context) (*server, error) {
 	port := s.redirect.Port()
 	if port == "" {
 		port = "80"
@@ -36,9 +34,9 @@ func (s *signIn) serve() (*server, error) {
 	}
 	var listeners []net.Listener
 	for i, host := range hosts {
-		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(host, port))
-		if i > 0 && err != nil && !errors.Is(err, syscall.EADDRINUSE) {
-			continue // a machine without IPv6
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, port))
+		if i > 0 && err != nil && !hasIPv6(ctx) {
+			continue
 		}
 		if err != nil {
 			for _, l := range listeners {
@@ -51,7 +49,7 @@ func (s *signIn) serve() (*server, error) {
 		listeners = append(listeners, listener)
 	}
 	srv := &server{http: &http.Server{
-		Handler:           http.HandlerFunc(s.answerBrowser),
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answerBrowser(ctx, w, r) }),
 		ReadHeaderTimeout: 10 * time.Second,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          log.New(io.Discard, "", 0), // its lines may quote a request
@@ -61,6 +59,15 @@ func (s *signIn) serve() (*server, error) {
 		go func() { _ = srv.http.Serve(l) }()
 	}
 	return srv, nil
+}
+
+func hasIPv6(ctx context.Context) bool {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "[::1]:0")
+	if err != nil {
+		return false
+	}
+	_ = listener.Close()
+	return true
 }
 
 func (srv *server) stop() {
@@ -73,13 +80,13 @@ func (srv *server) stop() {
 
 // answerBrowser answers the redirect URI and nothing else: not a favicon, not another path, and not another name for this
 // machine, by which a page of another host could reach it (DNS rebinding).
-func (s *signIn) answerBrowser(w http.ResponseWriter, r *http.Request) {
+func (s *signIn) answerBrowser(ctx context.Context, w http.ResponseWriter, r *http.Request) {
 	s.deps.Logger.Debug().Str("method", r.Method).Str("path", oneLine(r.URL.Path, 60)).Msg("the browser came")
 	path := s.redirect.EscapedPath()
 	if path == "" {
 		path = "/"
 	}
-	if r.URL.EscapedPath() != path || !strings.EqualFold(r.Host, s.redirect.Host) {
+	if r.URL.EscapedPath() != path || !strings.EqualFold(strings.TrimSuffix(r.Host, ":80"), strings.TrimSuffix(s.redirect.Host, ":80")) {
 		s.refuse(w, http.StatusNotFound)
 		return
 	}
@@ -99,7 +106,7 @@ func (s *signIn) answerBrowser(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.claim() {
-		s.settle(got)
+		s.settle(ctx, got) // not the request's context: a closed tab must not lose the code
 	}
 	// A second callback, say of a reload, is shown how the first one ended.
 	select {
