@@ -41,15 +41,29 @@ func (c *Client) ID() string { return c.Label() }
 // Sync is what the instances of one sync share.
 type Sync struct {
 	Instances []*Client
+	options   SyncOptions
+
+	mu       sync.Mutex
+	readings map[string]error // by table and instance; errRunning until it ends
+}
+
+// SyncOptions are what the SDK gives to one sync.
+type SyncOptions struct {
 	// State is nil without backend_options.
 	State *State
 	// DeterministicID makes _cq_id the primary key, as the config asks.
 	DeterministicID bool
 	// Messages is the sync's stream.
 	Messages chan<- message.SyncMessage
+}
 
-	mu       sync.Mutex
-	readings map[string]error // by table and instance; errRunning until it ends
+// NewSync joins prepared instances into one sync.
+func NewSync(instances []*Client, options SyncOptions) *Sync {
+	s := &Sync{Instances: instances, options: options, readings: map[string]error{}}
+	for _, c := range instances {
+		c.sync = s
+	}
+	return s
 }
 
 // errRunning is the state of a table that is being read. It stays when the reading panics, which the scheduler only logs.
@@ -66,7 +80,6 @@ func PerInstance(meta schema.ClientMeta) []schema.ClientMeta {
 	}
 	clients := make([]schema.ClientMeta, len(s.Instances))
 	for i, c := range s.Instances {
-		c.sync = s
 		clients[i] = c
 	}
 	return clients
@@ -89,9 +102,6 @@ func Resolver(table string, read func(context.Context, *Client) error) schema.Ta
 func (s *Sync) record(c *Client, table string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.readings == nil {
-		s.readings = map[string]error{}
-	}
 	s.readings[table+" of "+c.ID()] = err
 }
 
@@ -111,7 +121,7 @@ func (s *Sync) Err() error {
 // send puts a message into the stream, or gives up when the sync is cancelled.
 func (c *Client) send(ctx context.Context, m message.SyncMessage) error {
 	select {
-	case c.sync.Messages <- m:
+	case c.sync.options.Messages <- m:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

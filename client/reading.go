@@ -93,10 +93,10 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 // start finds where the table's window starts; the zero key is a full sync. It says in the log which of both it is, and why.
 func (c *Client) start(r Reading) (servicenow.Key, error) {
 	log := c.Logger.Info().Str("table", r.Table.Name).Str("instance", c.Label())
-	if c.sync.State == nil {
+	if c.sync.options.State == nil {
 		return servicenow.Key{}, nil
 	}
-	stored, err := c.sync.State.Cursor(c.cursorKey(r))
+	stored, err := c.sync.options.State.Cursor(c.cursorKey(r))
 	if err != nil {
 		return servicenow.Key{}, fmt.Errorf("reading the cursor of %s: %w", r.Table.Name, err)
 	}
@@ -205,7 +205,7 @@ type sink struct {
 
 func (c *Client) newSink(r Reading) (*sink, error) {
 	table := r.Table.Copy(nil)
-	if c.sync.DeterministicID {
+	if c.sync.options.DeterministicID {
 		schema.CqIDAsPK(table)
 	}
 	columns := make([]arrowjson.Column, len(table.Columns))
@@ -283,7 +283,7 @@ func (s *sink) flush(ctx context.Context) error {
 
 // commit stores a cursor behind the rows sent so far.
 func (s *sink) commit(ctx context.Context, position servicenow.Key, complete bool) error {
-	state := s.client.sync.State
+	state := s.client.sync.options.State
 	if state == nil {
 		return nil
 	}

@@ -83,18 +83,21 @@ func TestFaults(t *testing.T) {
 		emulator.FaultTokenExpired, emulator.FaultSlowBody,
 	} {
 		t.Run(string(kind), func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, emulator.Config{Incidents: 2200, Attachments: 150})
-			w.spec["page_size"] = 100
+			incidents := size(t, envIncidents, 2200)
+			w := newWorld(t, emulator.Config{Incidents: incidents, Attachments: size(t, envAttachments, 150)})
+			if incidents == 2200 {
+				t.Parallel()
+				w.spec["page_size"] = 100
+			}
 			fault := emulator.Fault{Kind: kind, Every: 7, Delay: 50 * time.Millisecond}
 			w.SetFaults(fault)
 			w.mustSync()
 			w.requireEqualsSource()
-			incidents := w.SysIDs("incident")
+			ids := w.SysIDs("incident")
 			for i := range 300 {
-				w.Update("incident", incidents[i*7], map[string]string{"state": "3"})
+				w.Update("incident", ids[i*7], map[string]string{"state": "3"})
 			}
-			w.Attach("incident", incidents[5], "late.txt", "text/plain", []byte("text"))
+			w.Attach("incident", ids[5], "late.txt", "text/plain", []byte("text"))
 			w.SetFaults(fault)
 			w.mustSync()
 			w.requireEqualsSource()

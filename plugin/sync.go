@@ -44,13 +44,13 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 	}
 	clients, prepareErr := s.prepare(ctx)
 	if len(clients) == 0 {
-		return incomplete(prepareErr)
+		return prepareErr
 	}
 	tables, err := filter(declare(incidentFields(clients)), options.Tables, options.SkipTables, options.SkipDependentTables)
 	if err != nil {
 		return err
 	}
-	running := &client.Sync{Instances: clients, State: state, DeterministicID: options.DeterministicCQID, Messages: res}
+	running := client.NewSync(clients, client.SyncOptions{State: state, DeterministicID: options.DeterministicCQID, Messages: res})
 	err = scheduler.NewScheduler(
 		scheduler.WithLogger(s.logger),
 		scheduler.WithConcurrency(tablesAtOnce),
@@ -85,7 +85,9 @@ func (s *source) prepare(ctx context.Context) ([]*client.Client, error) {
 			clients[i], errs[i] = client.Prepare(ctx, &instances[i].Instance, instances[i].Name, client.Options{Logger: s.logger, Version: Version, Retry: s.retry})
 			if errs[i] != nil {
 				errs[i] = fmt.Errorf("preparing %s: %w", label(instances[i]), errs[i])
-				s.logger.Error().Str("instance", label(instances[i])).Msg(errs[i].Error())
+				if len(instances) > 1 { // the others go on, perhaps for hours
+					s.logger.Error().Str("instance", label(instances[i])).Msg(errs[i].Error())
+				}
 			}
 		}()
 	}

@@ -169,7 +169,7 @@ func (b *Builder) text(raw []byte) []byte {
 
 // wellFormed returns the record as JSON that every destination takes: valid UTF-8, no NUL and no lone surrogate.
 func wellFormed(record []byte) []byte {
-	if utf8.Valid(record) && !bytes.Contains(record, []byte(`\u0000`)) && !bytes.Contains(bytes.ToLower(record), []byte(`\ud`)) {
+	if utf8.Valid(record) && !suspectEscape(record) {
 		return record
 	}
 	var out bytes.Buffer
@@ -189,4 +189,18 @@ func wellFormed(record []byte) []byte {
 		}
 	}
 	return bytes.TrimSpace(out.Bytes())
+}
+
+// suspectEscape looks for \u0000 and for surrogates, paired or not.
+func suspectEscape(record []byte) bool {
+	for {
+		i := bytes.Index(record, []byte(`\u`))
+		if i < 0 || i+6 > len(record) {
+			return false
+		}
+		if digits := record[i+2 : i+6]; digits[0]|0x20 == 'd' || string(digits) == "0000" {
+			return true
+		}
+		record = record[i+2:]
+	}
 }

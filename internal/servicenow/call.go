@@ -167,11 +167,12 @@ func (c *Client) get(ctx context.Context, path string, params url.Values, table 
 	c.counter.requests.Add(1)
 	resp, err := c.cfg.HTTP.Do(req)
 	if err != nil {
-		err = httpclient.RedactError(err) // net/http puts the address into it, and its query is not for logs
-		if usererror.CodeOf(err) != "" {
-			return nil, backoff.Permanent(err)
+		var explained *usererror.Error // by the sign-in, which has tried again by itself
+		if errors.As(err, &explained) {
+			return nil, backoff.Permanent(explained)
 		}
-		return nil, fmt.Errorf("sending a request to %s: %w", path, err)
+		// net/http puts the address into its errors, and the query is not for logs.
+		return nil, fmt.Errorf("sending a request: %w", httpclient.RedactError(err))
 	}
 	defer resp.Body.Close()
 	// From here on, since waits for a slot or for the hourly budget are before it.

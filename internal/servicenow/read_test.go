@@ -339,6 +339,7 @@ func TestPagesShrinkUntilTheyFit(t *testing.T) {
 func TestCancel(t *testing.T) {
 	_, c := connect(t, emulator.Config{Incidents: 500, RequestLatency: 20 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	pages := 0
 	var last error
 	for _, err := range c.ReadPages(ctx, everything("incident")) {
