@@ -1,3 +1,5 @@
+//go:build unix
+
 package e2e
 
 import (
@@ -6,10 +8,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -211,6 +216,51 @@ func TestRealCLIIntoPostgreSQL(t *testing.T) {
 			w.requirePostgreSQL(db)
 		})
 	}
+}
+
+// Everything is killed at some page of a load: the next sync goes on from what reached the database.
+func TestRealCLIKilled(t *testing.T) {
+	tool(t, envCLI)
+	destination := tool(t, envPostgreSQL)
+	address := startPostgreSQL(t)
+	w := newWorld(t, emulator.Config{Incidents: 50000, Attachments: -1})
+	w.database = "postgres://postgres@" + address + "/postgres?sslmode=disable"
+	w.tables = []string{"servicenow_incidents"}
+	db, err := sql.Open("pgx", w.database)
+	require.NoError(t, err)
+	defer db.Close()
+
+	file := filepath.Join(t.TempDir(), "config.yml")
+	require.NoError(t, os.WriteFile(file, w.config("local", destination), 0o600))
+	cmd := exec.Command(tool(t, envCLI), "sync", file, "--telemetry-level", "none", "--no-log-file", "--cq-dir", t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var pages atomic.Int64
+	w.OnRequest(func(_ int, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/table/incident") && pages.Add(1) == 45 {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+	})
+	require.NoError(t, cmd.Start())
+	require.Error(t, cmd.Wait())
+	w.OnRequest(nil)
+	for _, name := range []string{binary, destination} {
+		_ = exec.Command("pkill", "-KILL", "-f", name).Run() // plugins that ran in groups of their own
+	}
+	before := len(w.Requests())
+	w.mustCLI(w.config("local", destination), "sync")
+	w.requirePostgreSQL(db)
+	require.Less(t, len(w.Requests())-before, 45, "the second sync goes on behind the last stored position")
+}
+
+// Two machines share the tables.
+func TestRealCLIShards(t *testing.T) {
+	tool(t, envCLI)
+	w := newWorld(t, emulator.Config{Incidents: 2000, Attachments: 100})
+	config := w.config("local", embeddedDestination(t))
+	w.mustCLI(config, "sync", "--shard", "1/2")
+	w.mustCLI(config, "sync", "--shard", "2/2")
+	w.requireEqualsSource()
+	require.Equal(t, "2", w.value("SELECT count(*) FROM servicenow_tables"))
 }
 
 // requirePostgreSQL compares the newest version of every incident with the source, column by column and as JSON.

@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ type fakeInstance struct {
 
 	mu        sync.Mutex
 	codes     map[string]*grantedCode
-	exchanges int
+	exchanges atomic.Int32
 	revoked   []string
 	skew      time.Duration // how much older codes are than they look
 
@@ -147,9 +148,9 @@ func (f *fakeInstance) serveToken(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	f.mu.Lock()
-	f.exchanges++
+	exchanges := f.exchanges.Add(1)
 	code, known := f.codes[form.Get("code")]
-	if f.exchanges > 1 {
+	if exchanges > 1 {
 		f.t.Error("a second token request")
 	}
 	skew, answer := f.skew, f.token

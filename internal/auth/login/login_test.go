@@ -76,7 +76,7 @@ func TestDenied(t *testing.T) {
 				require.Contains(t, page, "choose Allow")
 			})
 			require.Equal(t, CodeDenied, usererror.CodeOf(err))
-			require.Zero(t, fake.exchanges)
+			require.Zero(t, fake.exchanges.Load())
 			a.requireNothingLeaked(t)
 		})
 	}
@@ -128,7 +128,7 @@ func TestAnswerOfAnotherSignInIsIgnored(t *testing.T) {
 			status, page := a.visit(changed(good, change))
 			require.Equal(t, http.StatusBadRequest, status)
 			require.Contains(t, page, CodeOtherSignIn)
-			require.Zero(t, fake.exchanges)
+			require.Zero(t, fake.exchanges.Load())
 		}
 		status, _ := a.visit(good)
 		require.Equal(t, http.StatusOK, status)
@@ -155,7 +155,7 @@ func TestRepeatedParameters(t *testing.T) {
 		a.visit(changed(fake.consent(address, true), func(q url.Values) { q.Add("code", "canary-other") }))
 	})
 	require.Equal(t, CodeAuthorizationError, usererror.CodeOf(err))
-	require.Zero(t, fake.exchanges)
+	require.Zero(t, fake.exchanges.Load())
 	a.requireNothingLeaked(t)
 }
 
@@ -221,7 +221,7 @@ func TestExchangeRefused(t *testing.T) {
 			})
 			require.Equal(t, test.code, usererror.CodeOf(err))
 			require.Regexp(t, test.says, err.Error())
-			require.Equal(t, 1, fake.exchanges, "a code is sent once")
+			require.EqualValues(t, 1, fake.exchanges.Load(), "a code is sent once")
 			a.requireNothingLeaked(t)
 		})
 	}
@@ -282,7 +282,7 @@ func TestNoise(t *testing.T) {
 			status, _ := a.visit(fake.redirect + bad)
 			require.Equal(t, http.StatusBadRequest, status, bad)
 		}
-		require.Zero(t, fake.exchanges)
+		require.Zero(t, fake.exchanges.Load())
 		a.visit(good)
 	})
 	require.NoError(t, err)
@@ -326,7 +326,7 @@ func TestSecondCallbackSeesTheFirstOnesOutcome(t *testing.T) {
 		all.Wait()
 	})
 	require.NoError(t, err)
-	require.Equal(t, 1, fake.exchanges)
+	require.EqualValues(t, 1, fake.exchanges.Load())
 }
 
 func TestClosedTabDoesNotLoseTheCode(t *testing.T) {
@@ -406,7 +406,7 @@ func TestCancelDuringTheExchange(t *testing.T) {
 	a := fake.attempt()
 	_, err := a.run(ctx, func(address string) { a.visit(fake.consent(address, true)) })
 	require.ErrorIs(t, err, context.Canceled)
-	require.Equal(t, 1, fake.exchanges)
+	require.EqualValues(t, 1, fake.exchanges.Load())
 	a.requireNothingLeaked(t)
 }
 

@@ -25,10 +25,19 @@ func (a *attempt) pasting() (paste func(string)) {
 
 func TestPaste(t *testing.T) {
 	for name, change := range map[string]func(*fakeInstance, *Config){
-		"no browser":        func(_ *fakeInstance, c *Config) { c.NoBrowser = true },
-		"another host":      func(f *fakeInstance, c *Config) { f.redirect = "https://signin.example.com/servicenow"; c.RedirectURI = f.redirect },
-		"host alone":        func(f *fakeInstance, c *Config) { f.redirect = "https://signin.example.com"; c.RedirectURI = f.redirect },
-		"https to loopback": func(f *fakeInstance, c *Config) { f.redirect = "https://localhost/callback"; c.RedirectURI = f.redirect },
+		"no browser": func(_ *fakeInstance, c *Config) { c.NoBrowser = true },
+		"another host": func(f *fakeInstance, c *Config) {
+			f.redirect = "https://signin.example.com/servicenow"
+			c.RedirectURI = f.redirect
+		},
+		"host alone": func(f *fakeInstance, c *Config) {
+			f.redirect = "https://signin.example.com"
+			c.RedirectURI = f.redirect
+		},
+		"https to loopback": func(f *fakeInstance, c *Config) {
+			f.redirect = "https://localhost/callback"
+			c.RedirectURI = f.redirect
+		},
 	} {
 		for _, clientSecret := range []string{secret, ""} {
 			t.Run(name, func(t *testing.T) {
@@ -45,7 +54,7 @@ func TestPaste(t *testing.T) {
 						changed(good, func(q url.Values) { q.Del("state") }),
 					} {
 						paste(bad)
-						require.Zero(t, fake.exchanges, bad)
+						require.Zero(t, fake.exchanges.Load(), bad)
 					}
 					paste("  \"" + good + "\" ")
 				})
