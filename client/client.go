@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cloudquery/plugin-sdk/v4/message"
 	"github.com/cloudquery/plugin-sdk/v4/schema"
@@ -29,8 +30,11 @@ type Client struct {
 	Selection *Selection
 	// Tables describes incident and sys_attachment.
 	Tables *dictionary.Dictionary
-	// Now is the instance's clock when the sync began, as a stored date-time: where every window ends.
+	// Now is the instance's clock when the sync began, as a stored date-time: the cursor that the sync leaves.
 	Now string
+	// Through is where every window ends: later than Now by the overlap, since the clocks of an instance's nodes differ,
+	// and a row may carry a stamp that lies ahead of the clock that answered.
+	Through string
 
 	sync *Sync
 }
@@ -137,9 +141,12 @@ func Prepare(ctx context.Context, s *spec.Instance, name string, options Options
 	}
 	c := &Client{Connection: connection}
 	c.Tables = dictionary.New(c.ServiceNow, c.Warn)
-	if c.Now, err = c.clock(ctx); err != nil {
+	now, err := c.clock(ctx)
+	if err != nil {
 		return nil, err
 	}
+	c.Now = now.Format(servicenow.DateTime)
+	c.Through = now.Add(s.Overlap.Duration()).Format(servicenow.DateTime)
 	if err := c.Tables.Load(ctx, "incident", "sys_attachment"); err != nil {
 		return nil, fmt.Errorf("reading the dictionary: %w", err)
 	}
@@ -154,15 +161,15 @@ func Prepare(ctx context.Context, s *spec.Instance, name string, options Options
 
 // clock asks the instance for its time, which windows end at: the clocks of this machine and of the instance differ. The
 // request doubles as the test that sign-in works and incidents can be read at all.
-func (c *Client) clock(ctx context.Context) (string, error) {
+func (c *Client) clock(ctx context.Context) (time.Time, error) {
 	list, err := c.ServiceNow.ListRecords(ctx, "incident", servicenow.ListOptions{Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: 1})
 	if err != nil {
-		return "", err
+		return time.Time{}, err
 	}
 	if list.Date.IsZero() {
-		return "", fmt.Errorf("reading the clock of %s: its answers have no Date header", c.ID())
+		return time.Time{}, fmt.Errorf("reading the clock of %s: its answers have no Date header", c.ID())
 	}
-	return list.Date.Format(servicenow.DateTime), nil
+	return list.Date, nil
 }
 
 // alwaysAsked are the fields that paging, primary keys and columns outside the user's choice need.

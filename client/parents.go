@@ -111,7 +111,7 @@ func (p *Parents) Admitted(ctx context.Context, start servicenow.Key, fields []s
 		for _, q := range c.Selection.Incidents() {
 			changed := servicenow.Read{
 				Table: "incident", Query: q, Fields: alwaysAsked, Display: servicenow.Values, Warn: c.Warn,
-				Window: servicenow.Window{After: start, Through: c.Now}, Pages: servicenow.NewPageSize(c.Spec.PageSize),
+				Window: servicenow.Window{After: start, Through: c.Through}, Pages: servicenow.NewPageSize(c.Spec.PageSize),
 			}
 			for page, err := range c.ServiceNow.ReadPages(ctx, changed) {
 				if err != nil {

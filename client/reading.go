@@ -67,9 +67,9 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 	}
 	defer out.builder.Release()
 	for _, q := range r.Queries {
-		for _, w := range []servicenow.Window{{Undated: true}, {After: start, Through: c.Now}} {
+		for _, w := range []servicenow.Window{{Through: c.Through, Stray: true}, {After: start, Through: c.Through}} {
 			// Only one query in order leaves nothing unread behind its position, and what Also reads depends on the start.
-			checkpoints := !w.Undated && len(r.Queries) == 1 && (r.Also == nil || start == servicenow.Key{})
+			checkpoints := !w.Stray && len(r.Queries) == 1 && (r.Also == nil || start == servicenow.Key{})
 			if err := c.window(ctx, r, out, q, w, checkpoints); err != nil {
 				return err
 			}

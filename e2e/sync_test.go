@@ -134,6 +134,37 @@ func TestRowsCommittedLateAreMet(t *testing.T) {
 	w.requireEqualsSource()
 }
 
+func TestStrayRowsAreMetByEverySync(t *testing.T) {
+	w := newWorld(t, emulator.Config{Incidents: 1200, Attachments: 50})
+	ids := w.SysIDs("incident")
+	w.Update("incident", ids[3], map[string]string{"sys_updated_on": ""})
+	w.Update("incident", ids[4], map[string]string{"sys_updated_on": "2099-01-01 00:00:00"})
+	w.mustSync()
+	w.requireEqualsSource()
+	w.Update("incident", ids[3], map[string]string{"sys_updated_on": "", "state": "3"})
+	w.Update("incident", ids[4], map[string]string{"sys_updated_on": "2099-01-01 00:00:00", "state": "3"})
+	w.mustSync()
+	w.requireEqualsSource()
+}
+
+func TestRowsThatChangeDuringASync(t *testing.T) {
+	w := newWorld(t, emulator.Config{Incidents: 3000, Attachments: 200})
+	w.spec["page_size"] = 100
+	ids := w.SysIDs("incident")
+	w.OnRequest(func(n int, _ *http.Request) {
+		for i := range 5 {
+			w.Update("incident", ids[(n*31+i*577)%len(ids)], map[string]string{"short_description": fmt.Sprintf("change %d", n)})
+		}
+		w.Insert("incident", map[string]string{"short_description": "opened during the sync"})
+		w.Attach("incident", ids[n%len(ids)], "during.txt", "text/plain", []byte("text"))
+	})
+	w.mustSync()
+	w.mustSync()
+	w.OnRequest(nil)
+	w.mustSync()
+	w.requireEqualsSource()
+}
+
 func TestChangedSelectionStartsAFullSync(t *testing.T) {
 	w := newWorld(t, emulator.Config{Incidents: 1500, Attachments: 300})
 	w.spec["incidents"] = map[string]any{"query": "priority=1"}

@@ -24,11 +24,13 @@ type Read struct {
 }
 
 // Window is a range of keys: behind After, up to and including the second Through. A zero After starts at the first
-// record with a sys_updated_on. Undated asks instead for the records without one, behind After.SysID.
+// record with a sys_updated_on.
 type Window struct {
 	After   Key
 	Through string
-	Undated bool
+	// Stray asks instead for the records that no such range holds, in the order of their sys_ids: those without a
+	// sys_updated_on, and those with one from beyond Through, which scripts and imports can write.
+	Stray bool
 }
 
 // Page is a response's records, checked: each is inside the window, and in order.
@@ -103,7 +105,9 @@ func (r *reader) segment(ctx context.Context, s segment, yield func(*Page, error
 				yield(nil, err)
 				return false
 			}
-			s.after = last
+			if s.after = last; r.read.Window.Stray {
+				s.after.UpdatedOn = ""
+			}
 			if !yield(&Page{Records: list.Records, Last: last, Total: r.total}, nil) {
 				return false
 			}
@@ -148,7 +152,7 @@ func (r *reader) countRest(ctx context.Context, s segment) (int, error) {
 func (r *reader) halve(s segment, yield func(*Page, error) bool) bool {
 	first, second := s, s
 	switch {
-	case !r.read.Window.Undated && s.spansSeconds():
+	case !r.read.Window.Stray && s.spansSeconds():
 		mid := midTime(s.after.UpdatedOn, s.through.UpdatedOn)
 		first.through = Key{UpdatedOn: mid}
 		second.after = Key{UpdatedOn: addSecond(mid)}
@@ -174,8 +178,10 @@ func (s segment) spansSeconds() bool {
 func (s segment) query(r Read, sorted bool) Query {
 	var clauses []Clause
 	switch {
-	case r.Window.Undated:
-		clauses = append(clauses, Clause{Field: updatedOn, Operator: "ISEMPTY"})
+	case r.Window.Stray:
+		clauses = append(clauses,
+			Clause{Field: updatedOn, Operator: "ISEMPTY"},
+			Clause{Or: true, Field: updatedOn, Operator: ">", Value: r.Window.Through})
 		if s.after.SysID != "" {
 			clauses = append(clauses, Clause{Field: sysID, Operator: ">", Value: s.after.SysID})
 		}
@@ -199,7 +205,10 @@ func (s segment) query(r Read, sorted bool) Query {
 		clauses = append(clauses, Clause{Field: sysID, Operator: "<=", Value: s.through.SysID})
 	}
 	q := r.Query.And(clauses...)
-	if sorted {
+	switch {
+	case sorted && r.Window.Stray:
+		q = q.OrderBy(sysID)
+	case sorted:
 		q = q.OrderBy(updatedOn, sysID)
 	}
 	return q
@@ -240,16 +249,18 @@ func (r *reader) check(s segment, records []Record) (Key, error) {
 	previous := s.after
 	for _, record := range records {
 		key, ok := record.Key()
-		if !ok || key.UpdatedOn == "" && !r.read.Window.Undated {
+		if !ok || key.UpdatedOn == "" && !r.read.Window.Stray {
 			return Key{}, usererror.New(CodeKeyHidden, "records of "+r.read.Table+" come without sys_id or sys_updated_on",
 				"give the signed-in user read access to both fields")
 		}
 		end := s.through
-		inside := key.UpdatedOn <= end.UpdatedOn && (end.SysID == "" || key.Compare(end) <= 0)
-		behind := key.Compare(s.after) > 0 || s.after.SysID == "" && key.UpdatedOn >= s.after.UpdatedOn
-		if r.read.Window.Undated {
-			inside = key.UpdatedOn == "" && (end.SysID == "" || key.Compare(Key{SysID: end.SysID}) <= 0)
+		inside := key.UpdatedOn <= end.UpdatedOn
+		if r.read.Window.Stray {
+			inside = key.UpdatedOn == "" || key.UpdatedOn > end.UpdatedOn
+			key.UpdatedOn, end.UpdatedOn = "", ""
 		}
+		inside = inside && (end.SysID == "" || key.Compare(end) <= 0)
+		behind := key.Compare(s.after) > 0 || s.after.SysID == "" && key.UpdatedOn >= s.after.UpdatedOn
 		switch {
 		case !inside || !behind:
 			return Key{}, usererror.New(CodeOutsideWindow, "the instance returned records of "+r.read.Table+" that were not asked for, so it ignored a term of the query",

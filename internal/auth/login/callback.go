@@ -69,7 +69,7 @@ func otherSignIn() error {
 }
 
 func denied() error {
-	return usererror.New(CodeDenied, "access was denied: the instance sent the browser back without a code",
+	return usererror.New(CodeDenied, "the instance sent the browser back without a code: access was denied",
 		"run login again and choose Allow; if the page offers no Allow, the user who signs in must be able to sign in interactively "+
 			"(Web service access only must not be ticked)")
 }

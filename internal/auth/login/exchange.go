@@ -164,7 +164,7 @@ func pageInstead(body []byte) error {
 func (s *signIn) exchangeRefused(cause error) error {
 	return usererror.Wrap(cause, CodeExchangeRefused, "you signed in, but the instance refuses to exchange the code for tokens",
 		"check that client_secret is the one of the application's record (and that a record without one is a Public Client), that its "+
-			"Redirect URL is "+s.cfg.RedirectURI+" letter by letter, and that the user who signed in is active and not locked out; then run "+
-			"login again, within 60 seconds of choosing Allow when you paste the address. The token endpoint gives the same answer for "+
-			"all of these; the reason stands in the instance's System Log")
+			"Redirect URL is "+s.cfg.RedirectURI+" letter by letter, and that the user who signed in is active and not locked out; "+
+			"look into the instance's System Log, as the token endpoint gives the same answer for all of these; then run login again, "+
+			"and when you paste the address, do it within 60 seconds of choosing Allow")
 }

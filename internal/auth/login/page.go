@@ -25,8 +25,9 @@ var pageStyle string
 type Page struct {
 	Succeeded bool
 	Title     string
-	// Message and NextStep are sentences.
-	Message, NextStep string
+	// Message is a sentence, and so is each step.
+	Message   string
+	NextSteps []string
 	// Code is that of the user error, or "".
 	Code string
 	// Instance is the instance's host.
@@ -35,16 +36,19 @@ type Page struct {
 
 func successPage(base *url.URL) Page {
 	return Page{Succeeded: true, Title: "You are signed in", Instance: base.Host,
-		Message:  "CloudQuery can now read " + base.Host + " with your access rights.",
-		NextStep: "You can close this tab and go back to the terminal."}
+		Message:   "CloudQuery can now read " + base.Host + " with your access rights.",
+		NextSteps: []string{"You can close this tab and go back to the terminal."}}
 }
 
 func failurePage(base *url.URL, err error) Page {
 	out := Page{Title: "The sign-in did not work", Instance: base.Host, Message: "The reason stands in the terminal.",
-		NextStep: "Go back to the terminal, and run login again."}
+		NextSteps: []string{"Go back to the terminal, and run login again."}}
 	var fault *usererror.Error
 	if errors.As(err, &fault) {
-		out.Code, out.Message, out.NextStep = fault.Code, sentence(fault.Message), sentence(fault.NextStep)
+		out.Code, out.Message, out.NextSteps = fault.Code, sentence(fault.Message), nil
+		for step := range strings.SplitSeq(fault.NextStep, "; ") {
+			out.NextSteps = append(out.NextSteps, sentence(step))
+		}
 		if fault.Code == CodeDenied {
 			out.Title = "Access was denied"
 		}
@@ -53,10 +57,10 @@ func failurePage(base *url.URL, err error) Page {
 }
 
 func sentence(s string) string {
-	if s == "" || strings.HasSuffix(s, ".") {
+	if s == "" {
 		return s
 	}
-	return strings.ToUpper(s[:1]) + s[1:] + "."
+	return strings.ToUpper(s[:1]) + strings.TrimSuffix(s[1:], ".") + "."
 }
 
 var pageTemplate = sync.OnceValue(func() *template.Template {

@@ -12,7 +12,7 @@ import (
 
 func TestPageIsSelfContained(t *testing.T) {
 	base := &url.URL{Scheme: "https", Host: "example.service-now.com"}
-	pages := map[string]Page{"success": successPage(base), "failure": failurePage(base, denied()), "other": failurePage(base, os.ErrClosed)}
+	pages := map[string]Page{"success": successPage(base), "failure": failurePage(base, denied()), "refused": failurePage(base, refusedForTest(t)), "other": failurePage(base, os.ErrClosed)}
 	for name, page := range pages {
 		html := string(renderPage(page))
 		require.NotRegexp(t, `(?i)(src|href)="[^d]|url\(|@import|<script|http-equiv`, html)
@@ -26,6 +26,7 @@ func TestPageIsSelfContained(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name+".html"), []byte(html), 0o600))
 		}
 	}
+	require.Contains(t, string(renderPage(pages["failure"])), "<li>Run login again and choose Allow.</li>")
 	require.NotContains(t, string(renderPage(Page{Title: "<b>", Message: "<script>"})), "<script>")
 }
 
@@ -38,4 +39,10 @@ func TestPageCanBeReplaced(t *testing.T) {
 		require.Equal(t, "mine: You are signed in", page)
 	})
 	require.NoError(t, err)
+}
+
+func refusedForTest(t *testing.T) error {
+	s, err := newSignIn(Config{BaseURL: "https://example.service-now.com", ClientID: clientID}, Deps{})
+	require.NoError(t, err)
+	return s.exchangeRefused(statusError(401, "server_error: access_denied"))
 }

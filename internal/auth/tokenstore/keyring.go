@@ -127,6 +127,9 @@ func (s *keyringStore) fault(ctx context.Context, err error) error {
 
 // ask does not wait for a keyring that hangs, since the keyring's library knows no context.
 func ask(ctx context.Context, do func() (string, error)) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
 	ctx, cancel := context.WithTimeout(ctx, keyringPatience)
 	defer cancel()
 	type answer struct {
