@@ -172,8 +172,8 @@ func (c *Client) clock(ctx context.Context) (time.Time, error) {
 	return list.Date, nil
 }
 
-// alwaysAsked are the fields that paging, primary keys and columns outside the user's choice need.
-var alwaysAsked = []string{"sys_id", "sys_updated_on"}
+// alwaysAsked returns the fields that paging, primary keys and columns outside the user's choice need.
+func alwaysAsked() []string { return []string{"sys_id", "sys_updated_on"} }
 
 // selectFields turns the spec's names and patterns into the fields to ask for.
 func (c *Client) selectFields(ctx context.Context) error {
@@ -194,7 +194,7 @@ func (c *Client) selectFields(ctx context.Context) error {
 		}
 		names = append(names, exact...)
 	}
-	names = append(names, alwaysAsked...)
+	names = append(names, alwaysAsked()...)
 	slices.Sort(names)
 	c.Fields = slices.Compact(names)
 	return nil

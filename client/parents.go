@@ -110,7 +110,7 @@ func (p *Parents) Admitted(ctx context.Context, start servicenow.Key, fields []s
 	return func(yield func(*servicenow.Page, error) bool) {
 		for _, q := range c.Selection.Incidents() {
 			changed := servicenow.Read{
-				Table: "incident", Query: q, Fields: alwaysAsked, Display: servicenow.Values, Warn: c.Warn,
+				Table: "incident", Query: q, Fields: alwaysAsked(), Display: servicenow.Values, Warn: c.Warn,
 				Window: servicenow.Window{After: start, Through: c.Through}, Pages: servicenow.NewPageSize(c.Spec.PageSize),
 			}
 			for page, err := range c.ServiceNow.ReadPages(ctx, changed) {

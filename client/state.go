@@ -91,7 +91,7 @@ func (s *State) read(ctx context.Context, address string, logger zerolog.Logger)
 	for {
 		answer, err := stream.Recv()
 		switch code := status.Code(err); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil
 		case code == codes.Unavailable || code == codes.Unimplemented || ctx.Err() != nil:
 			return err

@@ -90,15 +90,23 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// grantKeys says which keys of `auth` each grant needs and which others it can use.
-var grantKeys = map[string]struct{ needs, may []string }{
-	GrantClientCredentials: {[]string{"client_id", "client_secret"}, []string{"scope"}},
-	GrantRefreshToken:      {[]string{"client_id", "refresh_token"}, []string{"client_secret", "access_token", "scope"}},
-	GrantAuthorizationCode: {[]string{"client_id", "refresh_token"}, []string{"client_secret", "access_token", "scope"}},
-	GrantPassword:          {[]string{"client_id", "client_secret", "username", "password"}, []string{"scope"}},
-	GrantJWTBearer:         {[]string{"client_id", "subject"}, []string{"client_secret", "private_key", "private_key_file", "key_id", "scope"}},
-	GrantBasic:             {[]string{"username", "password"}, nil},
-	GrantAPIKey:            {[]string{"api_key"}, nil},
+// grantKeys says which keys of `auth` a grant needs, and which others it can use.
+func grantKeys(grant string) (needs, may []string) {
+	switch grant {
+	case GrantClientCredentials:
+		return []string{"client_id", "client_secret"}, []string{"scope"}
+	case GrantRefreshToken, GrantAuthorizationCode:
+		return []string{"client_id", "refresh_token"}, []string{"client_secret", "access_token", "scope"}
+	case GrantPassword:
+		return []string{"client_id", "client_secret", "username", "password"}, []string{"scope"}
+	case GrantJWTBearer:
+		return []string{"client_id", "subject"}, []string{"client_secret", "private_key", "private_key_file", "key_id", "scope"}
+	case GrantBasic:
+		return []string{"username", "password"}, nil
+	case GrantAPIKey:
+		return []string{"api_key"}, nil
+	}
+	return nil, nil
 }
 
 func (v *validator) auth(prefix string, a *Auth) {
@@ -111,19 +119,19 @@ func (v *validator) auth(prefix string, a *Auth) {
 		v.add(prefix+"grant_type", "choose how to sign in, for example client_credentials; docs/_authentication.md compares the grants")
 		return
 	}
-	keys, ok := grantKeys[a.GrantType]
-	if !ok {
+	needs, may := grantKeys(a.GrantType)
+	if needs == nil {
 		return // the schema has reported it
 	}
 	// An access token alone is a sign-in, for as long as the token lives.
 	tokenOnly := a.AccessToken != "" && (a.GrantType == GrantRefreshToken || a.GrantType == GrantAuthorizationCode) && a.RefreshToken == ""
-	for _, key := range keys.needs {
+	for _, key := range needs {
 		if given[key] == "" && !tokenOnly {
 			v.add(prefix+key, "the grant "+a.GrantType+" needs this key; an environment variable such as ${SERVICENOW_"+strings.ToUpper(key)+"} keeps it out of the file")
 		}
 	}
 	for key, value := range given {
-		if value != "" && !slices.Contains(keys.needs, key) && !slices.Contains(keys.may, key) {
+		if value != "" && !slices.Contains(needs, key) && !slices.Contains(may, key) {
 			v.add(prefix+key, "the grant "+a.GrantType+" does not use this key; remove it or choose another grant")
 		}
 	}

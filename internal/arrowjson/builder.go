@@ -193,8 +193,10 @@ func RowID(instance, sysID string) uuid.UUID {
 	return uuid.NewHash(sha1.New(), uuid.UUID{}, sum[:], 5) //nolint:gosec // see the import
 }
 
-// Rows and Bytes measure what has been collected since the last batch; Bytes is an estimate of its size on the wire.
-func (b *Builder) Rows() int  { return b.rows }
+// Rows is how many rows have been collected since the last batch.
+func (b *Builder) Rows() int { return b.rows }
+
+// Bytes estimates the size of these rows on the wire.
 func (b *Builder) Bytes() int { return b.bytes }
 
 // Batch returns the collected rows and starts anew. The caller releases it.

@@ -15,7 +15,7 @@ func RedactError(err error) error {
 		return err
 	}
 	cut := &url.Error{Op: found.Op, URL: redactURL(found.URL), Err: RedactError(found.Err)}
-	if err == error(found) {
+	if err == error(found) { //nolint:errorlint // asks whether err is that very value, not whether it wraps it
 		return cut
 	}
 	// The *url.Error sits deeper: the text around it has its words already, so they are replaced in the whole text.

@@ -107,13 +107,15 @@ func (q Query) String() string {
 const textQueryField = "123TEXTQUERY321"
 
 // operators in the vendor's spelling; one that begins with another stands before it.
-var operators = []string{
-	"!=", "<=", ">=", "=", "<", ">", "!*", "*", "!%", "%",
-	"NOT IN", "IN", "NOT LIKE", "LIKE", "STARTSWITH", "ENDSWITH",
-	"ISEMPTY", "ISNOTEMPTY", "EMPTYSTRING", "ANYTHING", "BETWEEN",
-	"SAMEAS", "NSAMEAS", "GT_FIELD", "LT_FIELD", "GT_OR_EQUALS_FIELD", "LT_OR_EQUALS_FIELD",
-	"RELATIVEGT", "RELATIVELT", "RELATIVEGE", "RELATIVELE", "RELATIVEEE", "MORETHAN", "LESSTHAN",
-	"DATEPART", "NOTON", "ON", "DYNAMIC",
+func operators() []string {
+	return []string{
+		"!=", "<=", ">=", "=", "<", ">", "!*", "*", "!%", "%",
+		"NOT IN", "IN", "NOT LIKE", "LIKE", "STARTSWITH", "ENDSWITH",
+		"ISEMPTY", "ISNOTEMPTY", "EMPTYSTRING", "ANYTHING", "BETWEEN",
+		"SAMEAS", "NSAMEAS", "GT_FIELD", "LT_FIELD", "GT_OR_EQUALS_FIELD", "LT_OR_EQUALS_FIELD",
+		"RELATIVEGT", "RELATIVELT", "RELATIVEGE", "RELATIVELE", "RELATIVEEE", "MORETHAN", "LESSTHAN",
+		"DATEPART", "NOTON", "ON", "DYNAMIC",
+	}
 }
 
 func comparesFields(operator string) bool {
@@ -198,11 +200,12 @@ func (c *Clause) parse(term string) string {
 		}
 		c.Field, rest = term[:end], term[end:]
 	}
-	i := slices.IndexFunc(operators, func(op string) bool { return strings.HasPrefix(rest, op) })
+	known := operators()
+	i := slices.IndexFunc(known, func(op string) bool { return strings.HasPrefix(rest, op) })
 	if i < 0 {
 		return "its operator is unknown; operators are written in capitals, for example IN, NOT IN, LIKE, STARTSWITH"
 	}
-	c.Operator, c.Value = operators[i], rest[len(operators[i]):]
+	c.Operator, c.Value = known[i], rest[len(known[i]):]
 	switch {
 	case takesNoValue(c.Operator) && c.Value != "":
 		return c.Operator + " takes no value"

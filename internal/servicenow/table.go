@@ -160,7 +160,7 @@ func eachMember(dec *jsontext.Decoder, f func(name string) error) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	if _, err := dec.ReadToken(); err != io.EOF {
+	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the object")
 	}
 	return nil

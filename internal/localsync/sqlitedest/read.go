@@ -182,7 +182,7 @@ func (b *batchBuilder) send(ctx context.Context, res chan<- arrow.RecordBatch) e
 		}
 		text := "[" + b.nested[i].String() + "]"
 		b.nested[i].Reset()
-		col, _, err := array.FromJSON(memory.DefaultAllocator, b.sc.Field(i).Type, strings.NewReader(text), array.WithUseNumber())
+		col, _, err := array.FromJSON(memory.DefaultAllocator, b.sc.Field(i).Type, strings.NewReader(text))
 		if err != nil {
 			return fmt.Errorf("column %s: %w", b.sc.Field(i).Name, err)
 		}
