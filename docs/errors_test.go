@@ -3,6 +3,7 @@ package docs_test
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -11,20 +12,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every code in the sources has an entry in errors.md, and every entry a code in the sources.
+// Every code that the program can print has an entry in errors.md, and every entry a code in its sources.
 func TestEveryErrorCodeIsExplained(t *testing.T) {
 	code := regexp.MustCompile(`SN-[A-Z]+-\d{3}`)
 	used := map[string]string{}
-	walkRepository(t, func(path string) {
-		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
-			return
-		}
-		source, err := os.ReadFile(filepath.Join(root, path))
+	for _, path := range programSources(t) {
+		source, err := os.ReadFile(path)
 		require.NoError(t, err)
 		for _, c := range code.FindAllString(string(source), -1) {
 			used[c] = path
 		}
-	})
+	}
 	require.NotEmpty(t, used)
 
 	page, err := os.ReadFile("errors.md")
@@ -46,6 +44,31 @@ func TestEveryErrorCodeIsExplained(t *testing.T) {
 			t.Errorf("docs/errors.md explains %s, which no source uses", c)
 		}
 	}
+}
+
+// programSources are the files of this module that the binary is built of, on any platform.
+func programSources(t *testing.T) []string {
+	t.Helper()
+	const module = "github.com/cqservicenow/cq-source-servicenow"
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{.ImportPath}}", module)
+	list.Stderr = os.Stderr
+	packages, err := list.Output()
+	require.NoError(t, err)
+	var sources []string
+	for _, name := range strings.Fields(string(packages)) {
+		folder, ok := strings.CutPrefix(name, module)
+		if !ok {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(folder), "*.go"))
+		require.NoError(t, err)
+		for _, file := range files {
+			if !strings.HasSuffix(file, "_test.go") {
+				sources = append(sources, file)
+			}
+		}
+	}
+	return sources
 }
 
 // root is the repository, seen from this folder.

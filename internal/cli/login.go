@@ -344,7 +344,7 @@ func (v *variables) hide(data []byte) []byte {
 // fill returns text with its variables, or why one has no value.
 func (v *variables) fill(text string) (filled, unset string) {
 	filled = regexp.MustCompile(`CQHIDDENVARIABLE\d+E`).ReplaceAllStringFunc(text, func(word string) string {
-		i, err := strconv.Atoi(strings.Trim(word, "CQHIDENVARABLE"))
+		i, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(word, "CQHIDDENVARIABLE"), "E"))
 		if err != nil || i >= len(v.names) {
 			return word
 		}

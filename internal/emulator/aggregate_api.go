@@ -45,6 +45,7 @@ func (x *exchange) serveAggregate() {
 	}
 	x.e.mu.RLock()
 	v := x.e.view()
+	v.dropWindow = x.fault.Kind == FaultDroppedWindow
 	ok, empty := x.readable(v)
 	if !ok {
 		x.e.mu.RUnlock()
@@ -75,7 +76,11 @@ func (v *view) aggregate(table string, request statsRequest, empty bool) (answer
 		everything.limit = 0
 	}
 	var all selection
-	if !empty {
+	switch ends, ok := v.timeEnds(table, request); {
+	case empty:
+	case ok:
+		all = ends
+	default:
 		all = v.selectRows(table, request.query, everything)
 	}
 	answer = append(answer, `{"result":`...)
@@ -119,6 +124,27 @@ func (r statsRequest) onlyCount() bool {
 		}
 	}
 	return true
+}
+
+// timeEnds selects the first and the last row in time, which is all that min and max of the time column
+// need: clients ask for them on large tables.
+func (v *view) timeEnds(table string, request statsRequest) (selection, bool) {
+	s := v.schemas.byName[table]
+	if s.timeColumn < 0 || len(request.groupBy) > 0 || request.fields["avg"] != nil || request.fields["sum"] != nil {
+		return selection{}, false
+	}
+	time := s.columns[s.timeColumn].name
+	asked := append(slices.Clone(request.fields["min"]), request.fields["max"]...)
+	if len(asked) == 0 || slices.ContainsFunc(asked, func(field string) bool { return field != time }) {
+		return selection{}, false
+	}
+	q := request.query
+	q.order = []orderTerm{{field: time}}
+	ends := v.selectRows(table, q, window{limit: 1, count: true})
+	q.order = []orderTerm{{field: time, descending: true}}
+	ends.rows = append(ends.rows, v.selectRows(table, q, window{limit: 1}).rows...)
+	// A row without a time sorts first and is no minimum.
+	return ends, len(ends.rows) == 0 || ends.rows[0].table.times[ends.rows[0].row] != noTime
 }
 
 type statsGroup struct {

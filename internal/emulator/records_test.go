@@ -111,3 +111,16 @@ func TestDates(t *testing.T) {
 		require.Equal(t, unix, got)
 	}
 }
+
+func TestAddColumn(t *testing.T) {
+	h := start(t, Config{Incidents: 10})
+	old := h.SysIDs("incident")[3]
+	h.AddColumn("incident", "u_site reference:cmn_location Site")
+	site := h.SysIDs("cmn_location")[0]
+	h.Update("incident", old, map[string]string{"u_site": site})
+	added := h.Insert("incident", map[string]string{"u_site": site})
+	require.ElementsMatch(t, []string{old, added}, h.ids("incident", "u_site="+site))
+	require.Len(t, h.ids("sys_dictionary", "name=incident^element=u_site^internal_type=reference"), 1)
+	require.Panics(t, func() { h.AddColumn("incident", "u_site string Again") })
+	require.Panics(t, func() { h.AddColumn("task", "u_site string Inherited") })
+}

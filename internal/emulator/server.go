@@ -75,7 +75,11 @@ func parseRoute(path string) route {
 
 // ServeHTTP serves one request.
 func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{e: e, r: r, params: r.URL.Query()}
+	x := &exchange{e: e, r: r}
+	var err error
+	if x.params, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+		x.violate("malformed URL parameters on %s: %v", r.URL.Path, err)
+	}
 	x.log = Request{Method: r.Method, Path: r.URL.Path, Query: x.params}
 	x.w = &countingWriter{ResponseWriter: w, log: &x.log}
 	defer func() { e.traffic.add(x.log) }()

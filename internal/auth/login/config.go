@@ -82,7 +82,8 @@ type Deps struct {
 	// Keep saves the tokens before the page says that the sign-in worked; nil: the caller does. When it fails, so does
 	// the sign-in.
 	Keep func(context.Context, Tokens) error
-	// Page renders what the browser shows at the end; nil is the built-in page. It must bring no resource of another host.
+	// Page renders what the browser shows at the end; nil is the built-in page. It can hold styles, and
+	// images as data: addresses; the browser is told to load and run nothing else.
 	Page func(Page) []byte
 	// Clock is time.Now when nil.
 	Clock func() time.Time

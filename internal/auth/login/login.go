@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,9 +66,6 @@ func newSignIn(cfg Config, deps Deps) (*signIn, error) {
 	}
 	if deps.Clock == nil {
 		deps.Clock = time.Now
-	}
-	if deps.Page == nil {
-		deps.Page = renderPage
 	}
 	state := make([]byte, 32)
 	_, _ = rand.Read(state) // never fails
@@ -136,7 +135,15 @@ func (s *signIn) announce(address string, pastes bool) {
 		fmt.Fprintf(out, "The browser then goes to %s; a page that cannot be reached is fine.\nCopy its whole address from the browser's address bar within a minute, and paste it here:\n", s.cfg.RedirectURI)
 		return
 	}
-	fmt.Fprintf(out, "Waiting for the browser, for %s at most. Ctrl-C ends it.\n", s.cfg.Timeout)
+	fmt.Fprintf(out, "Waiting for the browser, for %s at most. Ctrl-C ends it.\n", minutes(s.cfg.Timeout))
+}
+
+// minutes is a duration without the zero seconds that Go writes behind minutes and hours.
+func minutes(d time.Duration) string {
+	if d%time.Minute == 0 {
+		return strings.TrimSuffix(d.String(), "0s")
+	}
+	return d.String()
 }
 
 // wait returns the outcome. Once an answer is being exchanged the person's time is no longer counted, but that request's
@@ -182,7 +189,7 @@ func (s *signIn) late() error {
 	if s.misfit {
 		return otherSignIn()
 	}
-	return usererror.New(CodeTimeout, fmt.Sprintf("nobody finished the sign-in within %s", s.cfg.Timeout),
+	return usererror.New(CodeTimeout, fmt.Sprintf("nobody finished the sign-in within %s", minutes(s.cfg.Timeout)),
 		"run login again; if the browser did not come back after Allow, check that the application's Redirect URL in ServiceNow is "+
 			s.cfg.RedirectURI+" letter by letter; on a remote machine use --no-browser")
 }
@@ -190,6 +197,7 @@ func (s *signIn) late() error {
 // settle exchanges the code of a claimed answer, has the tokens kept and publishes the outcome.
 func (s *signIn) settle(ctx context.Context, a answer) {
 	defer close(s.decided)
+	s.outcome.err = errors.New("the sign-in was not finished") // should Keep panic
 	if a.err != nil {
 		s.outcome.err = a.err
 		return
@@ -202,7 +210,7 @@ func (s *signIn) settle(ctx context.Context, a answer) {
 		s.outcome.err = err
 		return
 	}
-	s.outcome.tokens = tokens
+	s.outcome = outcome{tokens: tokens}
 }
 
 // sharedWriter is written to by the command and by the goroutines that answer the browser.

@@ -523,9 +523,9 @@ func TestRevoke(t *testing.T) {
 	a.requireNothingLeaked(t)
 
 	for name, answer := range map[string]http.HandlerFunc{
-		"401":         func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), 401) },
+		"401":         func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), http.StatusUnauthorized) },
 		"202":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(202) },
-		"redirect":    func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login.do?"+r.URL.RawQuery, 302) },
+		"redirect":    func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login.do?"+r.URL.RawQuery, http.StatusFound) },
 		"hibernating": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<title>Hibernating</title>") },
 		"hang up": func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, _ := http.NewResponseController(w).Hijack()
@@ -549,4 +549,16 @@ func TestRevoke(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, Revoke(ctx, a.deps.HTTPClient, fake.url, refresh), context.Canceled)
 	require.Equal(t, CodeIncomplete, usererror.CodeOf(Revoke(t.Context(), a.deps.HTTPClient, "", refresh)))
+}
+
+// A Keep that breaks must not look like a success: net/http survives a panic of its handler.
+func TestKeepPanics(t *testing.T) {
+	fake := newFake(t, secret)
+	a := fake.attempt()
+	a.deps.Keep = func(context.Context, Tokens) error { panic(http.ErrAbortHandler) }
+	_, err := a.run(t.Context(), func(address string) {
+		status, _ := a.visit(fake.consent(address, true))
+		require.Zero(t, status)
+	})
+	require.Error(t, err)
 }

@@ -79,15 +79,15 @@ func renderPage(page Page) []byte {
 	return b.Bytes()
 }
 
-// contentPolicy lets the page use its own style sheet and nothing else.
-var contentPolicy = sync.OnceValue(func() string {
+// builtInStyle lets a browser take the built-in style sheet and no other.
+var builtInStyle = sync.OnceValue(func() string {
 	sum := sha256.Sum256([]byte(pageStyle))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; " +
-		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 })
 
-func setHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", contentPolicy())
+// setHeaders has the page bring nothing from elsewhere, run nothing and be kept nowhere.
+func setHeaders(h http.Header, style string) {
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src "+style+"; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer") // the address holds the code
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -122,14 +122,18 @@ func (s *signIn) answerBrowser(ctx context.Context, w http.ResponseWriter, r *ht
 }
 
 func (s *signIn) show(w http.ResponseWriter, status int, page Page) {
-	setHeaders(w.Header())
+	style, render := builtInStyle(), renderPage
+	if s.deps.Page != nil {
+		style, render = "'unsafe-inline'", s.deps.Page
+	}
+	setHeaders(w.Header(), style)
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(s.deps.Page(page))
+	_, _ = w.Write(render(page))
 }
 
 func (s *signIn) refuse(w http.ResponseWriter, status int) {
-	setHeaders(w.Header())
+	setHeaders(w.Header(), "'none'")
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, http.StatusText(status)+"\n")

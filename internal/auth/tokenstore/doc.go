@@ -1,7 +1,6 @@
 // Package tokenstore keeps what a sign-in with the browser left, so that every later sync signs in by itself.
 //
-//	store, err := tokenstore.Open(spec.Auth.TokenStore) // "", "keyring" or a path
-//	session, err := tokenstore.Resume(ctx, store, tokenstore.NewKey(baseURL, clientID))
+//	session, err := tokenstore.ResumeFrom(ctx, spec.Auth.TokenStore, baseURL, clientID) // "", "keyring" or a path
 //	authConfig.RefreshToken = session.RefreshToken()
 //	deps.OnRefreshToken = session.OnRefreshToken
 //	if due := session.ExpiryWarning(time.Now()); due != nil {

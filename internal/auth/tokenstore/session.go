@@ -32,6 +32,15 @@ func Resume(ctx context.Context, store Store, key Key) (*Session, error) {
 	return &Session{store: store, key: key, now: time.Now, entry: entry}, nil
 }
 
+// ResumeFrom is Open and Resume, for a spec's token_store and client_id and the instance's base URL.
+func ResumeFrom(ctx context.Context, tokenStore, baseURL, clientID string) (*Session, error) {
+	store, err := Open(tokenStore)
+	if err != nil {
+		return nil, err
+	}
+	return Resume(ctx, store, NewKey(baseURL, clientID))
+}
+
 // RefreshToken is what auth.Config takes.
 func (s *Session) RefreshToken() string {
 	s.mu.Lock()

@@ -412,6 +412,9 @@ func TestSession(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "canary-1", session.RefreshToken())
 		require.Equal(t, "ann", session.User())
+		again, err := ResumeFrom(ctx, map[bool]string{true: store.Setting(), false: store.String()}[store.Setting() == Keyring], key.Instance+"/", key.ClientID)
+		require.NoError(t, err)
+		require.Equal(t, "canary-1", again.RefreshToken())
 
 		later := then.Add(30 * 24 * time.Hour)
 		session.now = func() time.Time { return later }
