@@ -92,7 +92,6 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 
 // start finds where the table's window starts; the zero key is a full sync. It says in the log which of both it is, and why.
 func (c *Client) start(r Reading) (servicenow.Key, error) {
-	log := c.Logger.Info().Str("table", r.Table.Name).Str("instance", c.Label())
 	if c.sync.options.State == nil {
 		return servicenow.Key{}, nil
 	}
@@ -100,6 +99,7 @@ func (c *Client) start(r Reading) (servicenow.Key, error) {
 	if err != nil {
 		return servicenow.Key{}, fmt.Errorf("reading the cursor of %s: %w", r.Table.Name, err)
 	}
+	log := c.Logger.Info().Str("table", r.Table.Name).Str("instance", c.Label())
 	switch {
 	case stored == nil:
 		log.Msg("full sync: no cursor is stored")
@@ -138,7 +138,7 @@ func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.
 		if err := out.add(ctx, page.Records); err != nil {
 			return err
 		}
-		if checkpoints && out.sinceCommit >= rowsPerCheckpoint {
+		if checkpoints && len(page.Records) > 0 && out.sinceCommit >= rowsPerCheckpoint {
 			if err := out.flush(ctx); err != nil {
 				return err
 			}

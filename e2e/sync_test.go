@@ -284,6 +284,12 @@ func TestRowSecurity(t *testing.T) {
 	summary := w.mustSync()
 	w.requireIncidents(func(id string) bool { return !hidden(id) })
 	require.NotZero(t, summary.Sources[0].Warnings, "hidden rows are said")
+
+	w = newWorld(t, emulator.Config{Incidents: 1300})
+	w.HideRows("incident", func(string, func(string) string) bool { return true })
+	summary = w.mustSync()
+	require.Equal(t, "0", w.value(`SELECT count(*) FROM servicenow_incidents`))
+	require.NotZero(t, summary.Sources[0].Warnings, "hidden rows are said, all of them too")
 }
 
 func TestStableIDs(t *testing.T) {

@@ -19,7 +19,7 @@ type Read struct {
 	Display Display
 	Window  Window
 	Pages   *PageSize
-	// Log says what a person should know: that the instance counts no rows, so that empty pages prove nothing.
+	// Warn hears what a person should know: that the instance counts no rows, so that empty pages prove nothing.
 	Warn func(code, message string)
 }
 
@@ -33,10 +33,11 @@ type Window struct {
 	Stray bool
 }
 
-// Page is a response's records, checked: each is inside the window, and in order.
+// Page is a response's records, checked: each is inside the window, and in order. A page without records comes only
+// first, where the instance counted rows and showed none of them.
 type Page struct {
 	Records []Record
-	// Last is the key of the last record.
+	// Last is the key of the last record; zero without records.
 	Last Key
 	// Total is how many rows the instance counted in the whole window; -1 when it did not say. The same on every page.
 	Total int
@@ -94,10 +95,13 @@ func (r *reader) segment(ctx context.Context, s segment, yield func(*Page, error
 			yield(nil, err)
 			return false
 		}
+		rows := len(list.Records)
 		if !r.started {
 			r.started, r.total = true, list.Total
+			if rows == 0 && list.Total > 0 && !yield(&Page{Total: list.Total}, nil) {
+				return false
+			}
 		}
-		rows := len(list.Records)
 		r.seen += rows
 		if rows > 0 {
 			last, err := r.check(s, list.Records)
