@@ -23,7 +23,7 @@ const idsPerRequest = 100
 type Selection struct {
 	// Query is the user's encoded query; empty for every incident.
 	Query servicenow.Query
-	// Picked are the sys_ids of single incidents, sorted; nil for no such choice.
+	// Picked are the sys_ids of single incidents, sorted; nil for no such choice, empty for one that nothing is left of.
 	Picked []string
 }
 
@@ -37,7 +37,7 @@ func newSelection(ctx context.Context, sn *servicenow.Client, s spec.Incidents, 
 	if len(s.SysIDs) == 0 && len(s.Numbers) == 0 {
 		return selection, nil
 	}
-	selection.Picked = slices.Clone(s.SysIDs)
+	selection.Picked = append([]string{}, s.SysIDs...) // not nil, even when no number is found
 	missing := map[string]bool{}
 	for _, number := range s.Numbers {
 		missing[number] = true

@@ -30,7 +30,7 @@ func TestDemo(t *testing.T) {
 	for range 2 { // the second replaces the database of the first
 		out, code := run(t, dir, "demo")
 		require.Zero(t, code, out)
-		for _, text := range []string{"servicenow_incidents: 1,200 rows", "Opened by the demo", "demo-1.txt", "The first sync took"} {
+		for _, text := range []string{"servicenow_incidents: 5,000 rows", "Opened by the demo", "demo-1.txt", "The first sync took"} {
 			require.Contains(t, out, text)
 		}
 	}

@@ -225,6 +225,15 @@ func TestPickedIncidents(t *testing.T) {
 	require.Less(t, w.requests(), 20)
 }
 
+func TestPickedIncidentsThatDoNotExist(t *testing.T) {
+	w := newWorld(t, emulator.Config{})
+	w.spec["incidents"] = map[string]any{"numbers": []string{"INC9999999"}}
+	summary := w.mustSync()
+	require.NotZero(t, summary.Sources[0].Warnings)
+	require.Equal(t, "0", w.value(`SELECT count(*) FROM servicenow_incidents`), "nothing, not everything")
+	require.Equal(t, "0", w.value(`SELECT count(*) FROM servicenow_attachments`))
+}
+
 func TestUnknownFieldsAreRefused(t *testing.T) {
 	w := newWorld(t, emulator.Config{})
 	for _, incidents := range []map[string]any{

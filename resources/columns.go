@@ -130,6 +130,8 @@ func hasDisplay(f dictionary.Field) bool {
 
 func displayDescription(f dictionary.Field) string {
 	switch {
+	case f.Type == "sys_class_name", f.Type == "table_name":
+		return "Label of the table in `" + f.Name + "`, as the signed-in user sees it."
 	case f.Choice:
 		return "Label of `" + f.Name + "`, as the signed-in user sees it."
 	case f.Type == "glide_list":

@@ -138,6 +138,10 @@ func unmarshal(data []byte, s *Spec) error {
 	}
 	for _, item := range raw.Instances {
 		named := NamedInstance{Instance: s.Instance}
+		// Decoding reuses a slice's memory, which the items must not share.
+		named.Incidents.SysIDs = slices.Clone(s.Incidents.SysIDs)
+		named.Incidents.Numbers = slices.Clone(s.Incidents.Numbers)
+		named.Incidents.Fields = slices.Clone(s.Incidents.Fields)
 		if err := json.Unmarshal(item, &named); err != nil {
 			return err
 		}
@@ -164,7 +168,7 @@ var compiledSchema = sync.OnceValue(func() *jsonschema.Schema {
 	return c.MustCompile("spec.json")
 })
 
-// schemaProblems returns what the JSON schema finds, and durations that do not parse, which its pattern lets through.
+// schemaProblems returns what the JSON schema finds, and durations that its pattern lets through although they do not parse or are out of bounds.
 func schemaProblems(doc any) []Problem {
 	problems := durationProblems(doc, nil)
 	var validation *jsonschema.ValidationError
@@ -188,9 +192,9 @@ func durationProblems(doc any, location []string) []Problem {
 		return nil
 	}
 	if text, ok := block["overlap"].(string); ok {
-		if _, err := time.ParseDuration(text); err != nil {
+		if d, err := time.ParseDuration(text); err != nil || d < minOverlap || d > maxOverlap {
 			at := append(slices.Clone(location), "overlap")
-			problems = append(problems, Problem{Path: yamlPath(at), Message: "write a duration such as 5m or 1h30m", location: at})
+			problems = append(problems, Problem{Path: yamlPath(at), Message: "write a duration from 1s to 168h, such as 5m or 1h30m", location: at})
 		}
 	}
 	items, _ := block["instances"].([]any)

@@ -113,7 +113,7 @@ type Auth struct {
 type Incidents struct {
 	// A ServiceNow encoded query. Its fields are checked against the instance's dictionary before anything is read, since
 	// ServiceNow drops a term that it does not know and then returns everything.
-	Query string `json:"query,omitempty" jsonschema:"example=active=true^priorityIN1,2"`
+	Query string `json:"query,omitempty" jsonschema:"example=active=true^priority=1"`
 
 	// Only the incidents with these sys_ids, beside those of `numbers`.
 	SysIDs []string `json:"sys_ids,omitempty"`

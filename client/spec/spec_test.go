@@ -41,6 +41,14 @@ func TestInstancesStartFromTheTopLevelKeys(t *testing.T) {
 	require.Empty(t, two.Incidents.Query)
 }
 
+func TestItemsShareNoLists(t *testing.T) {
+	s, err := Parse([]byte(`{"auth":{"grant_type":"api_key","api_key":"k"},"incidents":{"fields":["a","b","c"]},
+		"instances":[{"name":"x","instance_subdomain":"x","incidents":{"fields":["z"]}},{"name":"y","instance_subdomain":"y"}]}`))
+	require.NoError(t, err)
+	require.Equal(t, []string{"z"}, s.Instances[0].Incidents.Fields)
+	require.Equal(t, []string{"a", "b", "c"}, s.Instances[1].Incidents.Fields)
+}
+
 func TestParseReportsEveryFaultAtOnce(t *testing.T) {
 	_, err := Parse([]byte(`{
 		"instance_subdomain":"example.service-now.com", "instance_url":"http://itsm.example.com/path", "page_size":"many", "concurrency":65,
@@ -72,11 +80,13 @@ func TestParseReportsContradictions(t *testing.T) {
 		"a useless key":       {`{"instance_subdomain":"a","auth":{"grant_type":"api_key","api_key":"k","password":"p"}}`, "auth.password"},
 		"no private key":      {`{"instance_subdomain":"a","auth":{"grant_type":"jwt_bearer","client_id":"x","subject":"s"}}`, "auth.private_key_file"},
 		"a missing key file":  {`{"instance_subdomain":"a","auth":{"grant_type":"jwt_bearer","client_id":"x","subject":"s","private_key_file":"/does/not/exist"}}`, "auth.private_key_file"},
-		"zero overlap":        {`{"instance_subdomain":"a","auth":{"grant_type":"api_key","api_key":"k"},"overlap":"-1s"}`, "overlap"},
-		"a name twice":        {`{"auth":{"grant_type":"api_key","api_key":"k"},"instances":[{"name":"x","instance_subdomain":"a"},{"name":"x","instance_subdomain":"b"}]}`, "instances[1].name"},
-		"an item's fault":     {`{"auth":{"grant_type":"api_key","api_key":"k"},"instances":[{"name":"x"}]}`, "instances[0].instance_subdomain"},
-		"an item's bad key":   {`{"auth":{"grant_type":"api_key","api_key":"k"},"instances":[{"name":"x","instance_subdomain":"a","foo":1}]}`, "instances[0].foo"},
-		"an id twice":         {`{"instance_subdomain":"a","auth":{"grant_type":"api_key","api_key":"k"},"incidents":{"sys_ids":["a","a"]}}`, "incidents.sys_ids[1]"},
+		"no overlap":          {`{"instance_subdomain":"a","auth":{"grant_type":"api_key","api_key":"k"},"overlap":"0s"}`, "overlap"},
+		"a query that ServiceNow would drop a part of": {`{"instance_subdomain":"a","auth":{"grant_type":"api_key","api_key":"k"},"incidents":{"query":"active=true^ORDERBYnumber"}}`, "incidents.query"},
+		"a negative overlap":                           {`{"instance_subdomain":"a","auth":{"grant_type":"api_key","api_key":"k"},"overlap":"-1s"}`, "overlap"},
+		"a name twice":                                 {`{"auth":{"grant_type":"api_key","api_key":"k"},"instances":[{"name":"x","instance_subdomain":"a"},{"name":"x","instance_subdomain":"b"}]}`, "instances[1].name"},
+		"an item's fault":                              {`{"auth":{"grant_type":"api_key","api_key":"k"},"instances":[{"name":"x"}]}`, "instances[0].instance_subdomain"},
+		"an item's bad key":                            {`{"auth":{"grant_type":"api_key","api_key":"k"},"instances":[{"name":"x","instance_subdomain":"a","foo":1}]}`, "instances[0].foo"},
+		"an id twice":                                  {`{"instance_subdomain":"a","auth":{"grant_type":"api_key","api_key":"k"},"incidents":{"sys_ids":["a","a"]}}`, "incidents.sys_ids[1]"},
 	} {
 		_, err := Parse([]byte(test.spec))
 		var invalid *InvalidError

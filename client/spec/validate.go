@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -8,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 )
 
 // contradictions returns what the JSON schema cannot say: choices that exclude or need each other.
@@ -46,9 +49,6 @@ func (v *validator) instance(prefix string, i *Instance) {
 	v.address(prefix, i)
 	v.auth(prefix+"auth.", &i.Auth)
 	v.incidents(prefix+"incidents.", &i.Incidents)
-	if d := i.Overlap.Duration(); d < minOverlap || d > maxOverlap {
-		v.add(prefix+"overlap", "write a duration from 1s to 168h")
-	}
 }
 
 var subdomainForm = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)
@@ -160,6 +160,10 @@ var (
 )
 
 func (v *validator) incidents(prefix string, i *Incidents) {
+	var syntax *servicenow.QuerySyntaxError
+	if _, err := servicenow.ParseQuery(i.Query); errors.As(err, &syntax) {
+		v.add(prefix+"query", fmt.Sprintf("clause %d cannot be used: %s", syntax.Clause, syntax.Reason))
+	}
 	list := func(key string, values []string, form *regexp.Regexp, want string) {
 		seen := map[string]bool{}
 		for n, value := range values {

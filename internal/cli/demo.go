@@ -16,8 +16,10 @@ import (
 	"github.com/cqservicenow/cq-source-servicenow/internal/localsync"
 )
 
-// What the demo changes between its two syncs.
+// The size of the demo, and what it changes between its two syncs.
 const (
+	demoIncidents   = 5000
+	demoFiles       = 250
 	demoUpdates     = 40
 	demoInserts     = 5
 	demoAttachments = 3
@@ -42,7 +44,7 @@ func (a *app) runDemo(ctx context.Context, database string) error {
 	if err := removeOldDemo(ctx, database); err != nil {
 		return err
 	}
-	running, err := startEmulator("127.0.0.1:0", emulator.Config{})
+	running, err := startEmulator("127.0.0.1:0", emulator.Config{Incidents: demoIncidents, Attachments: demoFiles})
 	if err != nil {
 		return err
 	}

@@ -103,6 +103,7 @@ spec:
     connection: "@@plugins.sqlite.connection"
   spec:
     instance_url: %s
+    page_size: 250
     auth:
       grant_type: client_credentials
       client_id: emulator-client

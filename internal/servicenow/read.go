@@ -147,7 +147,7 @@ func (r *reader) countRest(ctx context.Context, s segment) (int, error) {
 		return 0, err
 	}
 	if r.read.Warn != nil {
-		r.read.Warn("SN-READ-010", "the instance tells no row counts to this user, so an empty page of "+r.read.Table+" is taken for the end; rows behind a page that row security emptied would be missed")
+		r.read.Warn(CodeNoCounts, "the instance tells no row counts to this user, so an empty page of "+r.read.Table+" is taken for the end; rows behind a page that row security emptied would be missed")
 	}
 	return 0, nil
 }

@@ -523,9 +523,11 @@ func TestRevoke(t *testing.T) {
 	a.requireNothingLeaked(t)
 
 	for name, answer := range map[string]http.HandlerFunc{
-		"401":         func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), http.StatusUnauthorized) },
-		"202":         func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(202) },
-		"redirect":    func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login.do?"+r.URL.RawQuery, http.StatusFound) },
+		"401": func(w http.ResponseWriter, r *http.Request) { http.Error(w, r.URL.String(), http.StatusUnauthorized) },
+		"202": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(202) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/login.do?"+r.URL.RawQuery, http.StatusFound)
+		},
 		"hibernating": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<title>Hibernating</title>") },
 		"hang up": func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, _ := http.NewResponseController(w).Hijack()
