@@ -106,13 +106,13 @@ func TestFaults(t *testing.T) {
 }
 
 func TestAnInterruptedLoadGoesOn(t *testing.T) {
-	w := newWorld(t, emulator.Config{Incidents: 60000, Attachments: -1})
+	w := newWorld(t, emulator.Config{Incidents: 45000, Attachments: -1})
 	w.tables = []string{"servicenow_incidents"}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var pages atomic.Int64
 	w.OnRequest(func(_ int, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/table/incident") && pages.Add(1) == 50 {
+		if strings.HasSuffix(r.URL.Path, "/table/incident") && pages.Add(1) == 35 {
 			cancel()
 		}
 	})
@@ -121,7 +121,7 @@ func TestAnInterruptedLoadGoesOn(t *testing.T) {
 	w.OnRequest(nil)
 	w.ResetRequests()
 	w.mustSync()
-	require.Less(t, w.requests(), 55, "the second sync goes on behind the last stored position")
+	require.Less(t, w.requests(), 38, "the second sync goes on behind the last stored position")
 	w.requireIncidents(func(string) bool { return true })
 }
 
