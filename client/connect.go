@@ -9,14 +9,19 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/cqservicenow/cq-source-servicenow/client/spec"
 	"github.com/cqservicenow/cq-source-servicenow/internal/auth"
+	"github.com/cqservicenow/cq-source-servicenow/internal/auth/tokenstore"
 	"github.com/cqservicenow/cq-source-servicenow/internal/httpclient"
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 )
+
+// CodeTokenNotKept is the code of the warning about a refresh token that the config does not know.
+const CodeTokenNotKept = "SN-AUTH-019"
 
 // maxBody bounds one answer, unpacked. A record batch of a single such record stays below the 100 MiB at which messages
 // are dropped, since a record is in it twice.
@@ -39,14 +44,29 @@ type Connection struct {
 func (c *Connection) Label() string { return cmp.Or(c.Name, c.InstanceName) }
 
 // Connect builds the way to an instance; it sends no request.
-func Connect(_ context.Context, s *spec.Instance, name string, o Options) (*Connection, error) {
+func Connect(ctx context.Context, s *spec.Instance, name string, o Options) (*Connection, error) {
 	base, instanceName, err := Address(s)
 	if err != nil {
 		return nil, err
 	}
-	authConfig, err := authConfig(s, base)
+	cfg, err := authConfig(s, base)
 	if err != nil {
 		return nil, err
+	}
+	keep := func(context.Context, string) error {
+		o.Logger.Warn().Str("code", CodeTokenNotKept).Str("instance", cmp.Or(name, instanceName)).
+			Msg("the instance replaced the refresh token, and nothing keeps the new one: the one in the config may not work next time")
+		return nil
+	}
+	if s.Auth.GrantType == spec.GrantAuthorizationCode && s.Auth.RefreshToken == "" && s.Auth.AccessToken == "" {
+		session, err := tokenstore.ResumeFrom(ctx, s.Auth.TokenStore, base.String(), s.Auth.ClientID)
+		if err != nil {
+			return nil, err
+		}
+		cfg.RefreshToken, keep = session.RefreshToken(), session.OnRefreshToken
+		if due := session.ExpiryWarning(time.Now()); due != nil {
+			o.Logger.Warn().Str("code", due.Code).Msg(due.Message + ". Next step: " + due.NextStep)
+		}
 	}
 	userAgent := "cq-source-servicenow/" + o.Version
 	chain := httpclient.Config{Logger: o.Logger, MaxBody: 1 << 20, UserAgent: userAgent, Base: httpclient.NewTransport()}
@@ -54,11 +74,7 @@ func Connect(_ context.Context, s *spec.Instance, name string, o Options) (*Conn
 	if err != nil {
 		return nil, err
 	}
-	authenticator, err := auth.New(authConfig, auth.Deps{HTTPClient: tokenClient, Logger: o.Logger, OnRefreshToken: func(context.Context, string) error {
-		o.Logger.Warn().Str("code", "SN-AUTH-019").Str("instance", cmp.Or(name, instanceName)).
-			Msg("the instance replaced the refresh token, and nothing keeps the new one: the one in the config may not work next time")
-		return nil
-	}})
+	authenticator, err := auth.New(cfg, auth.Deps{HTTPClient: tokenClient, Logger: o.Logger, OnRefreshToken: keep})
 	if err != nil {
 		return nil, err
 	}

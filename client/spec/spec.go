@@ -68,8 +68,8 @@ type Instance struct {
 
 // Auth is the sign-in of one instance.
 type Auth struct {
-	// The grant. `client_credentials`, `refresh_token`, `password` and `jwt_bearer` are OAuth 2.0 grants;
-	// `authorization_code` goes on from tokens obtained in a browser elsewhere; `basic` and `api_key` use no OAuth.
+	// The grant. `client_credentials`, `refresh_token`, `password`, `jwt_bearer` and `authorization_code` are OAuth 2.0
+	// grants, the last one for a person who signs in once with the command `login`; `basic` and `api_key` use no OAuth.
 	GrantType string `json:"grant_type,omitempty" jsonschema:"enum=client_credentials,enum=refresh_token,enum=authorization_code,enum=password,enum=jwt_bearer,enum=basic,enum=api_key"`
 
 	// Client ID of the OAuth application (System OAuth > Application Registry).
@@ -78,11 +78,19 @@ type Auth struct {
 	// Client secret of the OAuth application. Public clients have none.
 	ClientSecret string `json:"client_secret,omitempty"`
 
-	// Refresh token, for `refresh_token` and `authorization_code`.
+	// Refresh token, for `refresh_token`, and for `authorization_code` where no token store is at hand.
 	RefreshToken string `json:"refresh_token,omitempty"`
 
 	// Access token obtained elsewhere, used until the instance refuses it. With a refresh token the sync then goes on.
 	AccessToken string `json:"access_token,omitempty"`
+
+	// Where the instance sends the browser after the consent, for `authorization_code`: the Redirect URL of the OAuth
+	// application, letter by letter. `login` uses it.
+	RedirectURI string `json:"redirect_uri,omitempty" jsonschema:"default=http://127.0.0.1:8976/callback"`
+
+	// Where `login` keeps the refresh token, for `authorization_code`: a file, or `keyring` for the operating system's.
+	// Empty is a file in the config directory of the user who runs the sync.
+	TokenStore string `json:"token_store,omitempty"`
 
 	// User name, for `password` and `basic`.
 	Username string `json:"username,omitempty"`

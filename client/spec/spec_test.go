@@ -115,6 +115,7 @@ func TestEveryGrantIsAccepted(t *testing.T) {
 		`"grant_type":"refresh_token","client_id":"i","client_secret":"s","refresh_token":"r","access_token":"a"`,
 		`"grant_type":"refresh_token","access_token":"a"`,
 		`"grant_type":"authorization_code","client_id":"i","refresh_token":"r"`,
+		`"grant_type":"authorization_code","client_id":"i","redirect_uri":"http://127.0.0.1:8976/callback","token_store":"keyring"`,
 		`"grant_type":"password","client_id":"i","client_secret":"s","username":"u","password":"p"`,
 		`"grant_type":"jwt_bearer","client_id":"i","client_secret":"s","subject":"u","key_id":"k","private_key_file":"` + key + `"`,
 		`"grant_type":"basic","username":"u","password":"p"`,

@@ -95,8 +95,10 @@ func grantKeys(grant string) (needs, may []string) {
 	switch grant {
 	case GrantClientCredentials:
 		return []string{"client_id", "client_secret"}, []string{"scope"}
-	case GrantRefreshToken, GrantAuthorizationCode:
+	case GrantRefreshToken:
 		return []string{"client_id", "refresh_token"}, []string{"client_secret", "access_token", "scope"}
+	case GrantAuthorizationCode:
+		return []string{"client_id"}, []string{"client_secret", "refresh_token", "access_token", "redirect_uri", "token_store", "scope"}
 	case GrantPassword:
 		return []string{"client_id", "client_secret", "username", "password"}, []string{"scope"}
 	case GrantJWTBearer:
@@ -114,6 +116,7 @@ func (v *validator) auth(prefix string, a *Auth) {
 		"client_id": a.ClientID, "client_secret": a.ClientSecret, "refresh_token": a.RefreshToken, "access_token": a.AccessToken,
 		"username": a.Username, "password": a.Password, "private_key": a.PrivateKey, "private_key_file": a.PrivateKeyFile,
 		"key_id": a.KeyID, "subject": a.Subject, "api_key": a.APIKey, "scope": a.Scope,
+		"redirect_uri": a.RedirectURI, "token_store": a.TokenStore,
 	}
 	if a.GrantType == "" {
 		v.add(prefix+"grant_type", "choose how to sign in, for example client_credentials; docs/_authentication.md compares the grants")
@@ -124,7 +127,7 @@ func (v *validator) auth(prefix string, a *Auth) {
 		return // the schema has reported it
 	}
 	// An access token alone is a sign-in, for as long as the token lives.
-	tokenOnly := a.AccessToken != "" && (a.GrantType == GrantRefreshToken || a.GrantType == GrantAuthorizationCode) && a.RefreshToken == ""
+	tokenOnly := a.AccessToken != "" && a.GrantType == GrantRefreshToken && a.RefreshToken == ""
 	for _, key := range needs {
 		if given[key] == "" && !tokenOnly {
 			v.add(prefix+key, "the grant "+a.GrantType+" needs this key; an environment variable such as ${SERVICENOW_"+strings.ToUpper(key)+"} keeps it out of the file")

@@ -56,6 +56,7 @@ type Builder struct {
 	bytes   int
 	invalid map[string]int
 	scratch []byte
+	sysID   []byte // of the current row
 }
 
 type column struct {
@@ -108,7 +109,7 @@ func NewBuilder(mem memory.Allocator, schema *arrow.Schema, columns []Column) (*
 func (b *Builder) Append(record []byte) error {
 	b.row++
 	b.fields.start()
-	var sysID []byte
+	b.sysID = b.sysID[:0]
 	err := members(record, func(key, value []byte) error {
 		f := b.fields.next(key)
 		if f == nil {
@@ -125,14 +126,14 @@ func (b *Builder) Append(record []byte) error {
 			b.fill(i, shown)
 		}
 		if f.name == "sys_id" {
-			sysID = unquoted(stored)
+			b.sysID = append(b.sysID[:0], b.text(stored)...)
 		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading a record: %w", err)
 	}
-	if len(sysID) == 0 {
+	if len(b.sysID) == 0 {
 		return errors.New("reading a record: it has no sys_id")
 	}
 	if len(b.whole) > 0 {
@@ -143,7 +144,7 @@ func (b *Builder) Append(record []byte) error {
 		}
 	}
 	for _, i := range b.fixed {
-		b.fillFixed(i, sysID)
+		b.fillFixed(i)
 	}
 	for i := range b.columns {
 		if c := &b.columns[i]; c.filled != b.row {
@@ -172,15 +173,15 @@ func (b *Builder) fill(i int, raw []byte) {
 	c.filled = b.row
 }
 
-func (b *Builder) fillFixed(i int, sysID []byte) {
+func (b *Builder) fillFixed(i int) {
 	c := &b.columns[i]
 	switch c.Source {
 	case Constant:
 		b.records.Field(i).(*array.StringBuilder).Append(c.Text)
 	case Link:
-		b.records.Field(i).(*array.StringBuilder).Append(c.Text + string(sysID))
+		b.records.Field(i).(*array.StringBuilder).Append(c.Text + string(b.sysID))
 	case ID:
-		b.records.Field(i).(*types.UUIDBuilder).Append(RowID(c.Text, string(sysID)))
+		b.records.Field(i).(*types.UUIDBuilder).Append(RowID(c.Text, string(b.sysID)))
 	default:
 		return
 	}

@@ -149,11 +149,8 @@ func (b *Builder) text(raw []byte) []byte {
 	if len(raw) == 0 || raw[0] == 'n' {
 		return nil
 	}
-	if raw[0] != '"' {
-		return raw
-	}
-	inner := raw[1 : len(raw)-1]
-	if bytes.IndexByte(inner, '\\') >= 0 {
+	inner := unquoted(raw)
+	if raw[0] == '"' && bytes.IndexByte(inner, '\\') >= 0 {
 		// An invalid text is unquoted all the same, with U+FFFD in the place of what is wrong.
 		b.scratch, _ = jsontext.AppendUnquote(b.scratch[:0], raw)
 		inner = b.scratch

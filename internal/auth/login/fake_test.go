@@ -204,8 +204,9 @@ type attempt struct {
 	fake  *fakeInstance
 	cfg   Config
 	deps  Deps
-	out   *sink // terminal and trace log
-	pages *sink // what the browser got
+	out   *sink  // terminal and trace log
+	pages *sink  // what the browser got
+	done  func() // ends what the person does
 }
 
 func (f *fakeInstance) attempt() *attempt {
@@ -236,6 +237,9 @@ func (a *attempt) run(ctx context.Context, browser func(address string)) (Tokens
 	})
 	tokens, err := Run(ctx, a.cfg, a.deps)
 	close(done)
+	if a.done != nil {
+		a.done() // or a test that fails would hang
+	}
 	wait.Wait()
 	fmt.Fprintf(a.out, "%v %+v %#v %v %+v", err, err, err, tokens, a.cfg)
 	if err != nil {

@@ -317,7 +317,11 @@ func TestSecondCallbackSeesTheFirstOnesOutcome(t *testing.T) {
 			})
 		}
 		call()
-		<-came
+		select {
+		case <-came:
+		case <-time.After(5 * time.Second):
+			t.Error("the first callback was not exchanged")
+		}
 		for range 3 {
 			call()
 		}

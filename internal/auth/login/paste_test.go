@@ -19,7 +19,7 @@ import (
 func (a *attempt) pasting() (paste func(string)) {
 	in, keyboard := io.Pipe()
 	a.deps.In = NewTerminal(in, a.out)
-	a.fake.t.Cleanup(func() { _ = keyboard.Close() })
+	a.done = func() { _ = in.Close() }
 	return func(line string) { _, _ = fmt.Fprintln(keyboard, line) }
 }
 
