@@ -2,9 +2,15 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -345,6 +351,19 @@ func TestGrants(t *testing.T) {
 			w.requireEqualsSource()
 		})
 	}
+}
+
+func TestJWTBearer(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "key.pem")
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}), 0o600))
+	w := newWorld(t, emulator.Config{Attachments: 20, JWTKey: &key.PublicKey})
+	w.auth = map[string]any{
+		"grant_type": "jwt_bearer", "client_id": "emulator-client", "client_secret": "emulator-secret", "subject": "emulator.user", "key_id": "k1", "private_key_file": file,
+	}
+	w.mustSync()
+	w.requireEqualsSource()
 }
 
 func TestRefusedSignInNamesTheCauses(t *testing.T) {
