@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every code that the program can print has an entry in errors.md, and every entry a code in its sources.
+// Every code that the program can print has an entry in errors.md, or in doctor.md if it is a check's, and every entry a
+// code in its sources.
 func TestEveryErrorCodeIsExplained(t *testing.T) {
 	code := regexp.MustCompile(`SN-[A-Z]+-\d{3}`)
 	used := map[string]string{}
@@ -25,23 +26,27 @@ func TestEveryErrorCodeIsExplained(t *testing.T) {
 	}
 	require.NotEmpty(t, used)
 
-	page, err := os.ReadFile("errors.md")
-	require.NoError(t, err)
+	var page []byte
+	for _, name := range []string{"errors.md", "doctor.md"} {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		page = append(page, text...)
+	}
 	explained := map[string]bool{}
 	for _, m := range regexp.MustCompile(`(?m)^### (SN-[A-Z]+-\d{3})$`).FindAllStringSubmatch(string(page), -1) {
 		if explained[m[1]] {
-			t.Errorf("docs/errors.md explains %s twice", m[1])
+			t.Errorf("docs explain %s twice", m[1])
 		}
 		explained[m[1]] = true
 	}
 	for c, path := range used {
 		if !explained[c] {
-			t.Errorf("docs/errors.md does not explain %s of %s", c, path)
+			t.Errorf("docs/errors.md and docs/doctor.md do not explain %s of %s", c, path)
 		}
 	}
 	for c := range explained {
 		if used[c] == "" {
-			t.Errorf("docs/errors.md explains %s, which no source uses", c)
+			t.Errorf("docs explain %s, which no source uses", c)
 		}
 	}
 }
