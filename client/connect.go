@@ -58,12 +58,13 @@ func Connect(ctx context.Context, s *spec.Instance, name string, o Options) (*Co
 			Msg("the instance replaced the refresh token, and nothing keeps the new one: the one in the config may not work next time")
 		return nil
 	}
+	var load func(context.Context) (string, error)
 	if s.Auth.GrantType == spec.GrantAuthorizationCode && s.Auth.RefreshToken == "" && s.Auth.AccessToken == "" {
 		session, err := tokenstore.ResumeFrom(ctx, s.Auth.TokenStore, base.String(), s.Auth.ClientID)
 		if err != nil {
 			return nil, err
 		}
-		cfg.RefreshToken, keep = session.RefreshToken(), session.OnRefreshToken
+		cfg.RefreshToken, keep, load = session.RefreshToken(), session.OnRefreshToken, session.Load
 		if due := session.ExpiryWarning(time.Now()); due != nil {
 			o.Logger.Warn().Str("code", due.Code).Msg(due.Message + ". Next step: " + due.NextStep)
 		}
@@ -74,7 +75,7 @@ func Connect(ctx context.Context, s *spec.Instance, name string, o Options) (*Co
 	if err != nil {
 		return nil, err
 	}
-	authenticator, err := auth.New(cfg, auth.Deps{HTTPClient: tokenClient, Logger: o.Logger, OnRefreshToken: keep})
+	authenticator, err := auth.New(cfg, auth.Deps{HTTPClient: tokenClient, Logger: o.Logger, OnRefreshToken: keep, LoadRefreshToken: load})
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"net/url"
 	"time"
 
@@ -10,7 +9,7 @@ import (
 
 // newAccessToken is a pair that somebody else got: the access token is used first, and the refresh token, if there
 // is one, when the access token is refused or over.
-func newAccessToken(cfg Config, save func(context.Context, string) error) (grant, *oauth2.Token) {
+func newAccessToken(cfg Config, deps Deps) (grant, *oauth2.Token) {
 	var first *oauth2.Token
 	if cfg.AccessToken != "" {
 		first = &oauth2.Token{AccessToken: cfg.AccessToken, TokenType: "Bearer", Expiry: cfg.AccessTokenExpiry}
@@ -18,7 +17,7 @@ func newAccessToken(cfg Config, save func(context.Context, string) error) (grant
 	if cfg.RefreshToken == "" {
 		return &accessTokenOnly{grant: cfg.Grant}, first
 	}
-	return newRefreshToken(cfg, save), first
+	return newRefreshToken(cfg, deps), first
 }
 
 // accessTokenOnly has nothing to ask the token endpoint with.

@@ -24,6 +24,9 @@ type Deps struct {
 	// OnRefreshToken is called before anything of an answer is used whose refresh token differs from the held one.
 	// When it fails, no access token is given out, and it is called again with the next answer. It may be nil.
 	OnRefreshToken func(ctx context.Context, newToken string) error
+	// LoadRefreshToken is asked for the stored refresh token when the held one is refused, since another process may
+	// have been given a new one. It may be nil.
+	LoadRefreshToken func(ctx context.Context) (string, error)
 }
 
 // Authenticator signs requests in by one grant. Its methods may be called from many goroutines.
@@ -66,9 +69,9 @@ func New(cfg Config, deps Deps) (*Authenticator, error) {
 			return nil, err
 		}
 	case GrantRefreshToken:
-		a.grant = newRefreshToken(cfg, deps.OnRefreshToken)
+		a.grant = newRefreshToken(cfg, deps)
 	case GrantAccessToken, GrantAuthorizationCode:
-		a.grant, first = newAccessToken(cfg, deps.OnRefreshToken)
+		a.grant, first = newAccessToken(cfg, deps)
 	}
 	if deps.HTTPClient == nil {
 		return nil, errors.New("making the token source: no HTTP client for token requests")

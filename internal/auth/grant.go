@@ -16,6 +16,8 @@ type grant interface {
 	refusal() advice
 	// keep is given the answer's refresh token, which is "" when it has none, before the access token is used.
 	keep(ctx context.Context, refreshToken string) error
+	// reload looks, after a refusal, for another refresh token to ask with once more.
+	reload(ctx context.Context) bool
 }
 
 // noRefreshToken is for the grants that ask anew each time. The password grant's answer has a refresh token, but with
@@ -23,6 +25,8 @@ type grant interface {
 type noRefreshToken struct{}
 
 func (noRefreshToken) keep(context.Context, string) error { return nil }
+
+func (noRefreshToken) reload(context.Context) bool { return false }
 
 // advice is a user error before its cause is known.
 type advice struct {

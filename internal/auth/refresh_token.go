@@ -14,11 +14,11 @@ type refreshToken struct {
 	clientID, clientSecret string
 	held                   string
 	unsaved                bool // held differs from what the store has
-	save                   func(context.Context, string) error
+	deps                   Deps
 }
 
-func newRefreshToken(cfg Config, save func(context.Context, string) error) *refreshToken {
-	return &refreshToken{clientID: cfg.ClientID, clientSecret: cfg.ClientSecret, held: cfg.RefreshToken, save: save}
+func newRefreshToken(cfg Config, deps Deps) *refreshToken {
+	return &refreshToken{clientID: cfg.ClientID, clientSecret: cfg.ClientSecret, held: cfg.RefreshToken, deps: deps}
 }
 
 func (g *refreshToken) form(time.Time) (url.Values, error) {
@@ -36,13 +36,27 @@ func (g *refreshToken) keep(ctx context.Context, token string) error {
 	if !g.unsaved {
 		return nil
 	}
-	if err := g.save(ctx, g.held); err != nil {
+	if err := g.deps.OnRefreshToken(ctx, g.held); err != nil {
 		return advice{CodeSavingRefreshToken,
 			"the instance gave a new refresh token and it could not be saved",
 			"make the token store writable and run again; if the old refresh token is refused then, sign in anew"}.err(err)
 	}
 	g.unsaved = false
 	return nil
+}
+
+// reload takes the refresh token that another process has been given in the meantime: where an instance rotates them, its
+// renewal ended the one that is held here.
+func (g *refreshToken) reload(ctx context.Context) bool {
+	if g.deps.LoadRefreshToken == nil {
+		return false
+	}
+	token, err := g.deps.LoadRefreshToken(ctx)
+	if err != nil || token == "" || token == g.held {
+		return false
+	}
+	g.held, g.unsaved = token, false
+	return true
 }
 
 func (g *refreshToken) refusal() advice {

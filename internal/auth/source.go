@@ -127,6 +127,10 @@ func (s *tokenSource) renew(ctx context.Context, f *flight) {
 	defer f.abandon()
 	asked := s.now()
 	answer, err := s.endpoint.token(ctx, s.grant)
+	var refused *finalError
+	if errors.As(err, &refused) && s.grant.reload(ctx) {
+		answer, err = s.endpoint.token(ctx, s.grant)
+	}
 	if err == nil {
 		err = s.grant.keep(context.WithoutCancel(ctx), answer.RefreshToken)
 	}

@@ -69,6 +69,19 @@ func (s *Session) OnRefreshToken(ctx context.Context, token string) error {
 	return nil
 }
 
+// Load returns the refresh token that the store holds now; another process may have been given a new one. It is made for
+// auth.Deps.
+func (s *Session) Load(ctx context.Context) (string, error) {
+	entry, err := s.store.Load(ctx, s.key)
+	if err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entry = entry
+	return entry.RefreshToken, nil
+}
+
 // ExpiryWarning returns what to tell the person who runs the sync when the refresh token ends within 14 days, and nil
 // before that.
 func (s *Session) ExpiryWarning(now time.Time) *usererror.Error {
