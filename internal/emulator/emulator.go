@@ -34,6 +34,10 @@ type Config struct {
 	APIKey                 string // default emulator-key
 	RefreshToken           string // default emulator-refresh
 
+	PublicClientID   string        // a client without a secret; default emulator-public
+	RedirectURIs     []string      // of both clients; default http://127.0.0.1:8976/callback
+	AuthCodeLifetime time.Duration // of an authorization code; default 60 s
+
 	JWTKey               crypto.PublicKey // verifies jwt-bearer assertions ([]byte for HS256); nil refuses the grant
 	TokenLifetime        time.Duration    // of an access token; default 30 min
 	RefreshTokenLifetime time.Duration    // default 100 days
@@ -56,6 +60,7 @@ type Emulator struct {
 	dates    dateLayout
 	traffic  trafficLog
 	tokens   *tokenStore
+	logins   *authorizations
 	sessions sessionTable
 	faults   faultPlan
 	zippers  zipperPool
@@ -90,6 +95,7 @@ func New(cfg Config) *Emulator {
 		files:    map[string]fileContent{},
 	}
 	e.tokens = newTokenStore(cfg)
+	e.logins = newAuthorizations()
 	e.seed()
 	return e
 }
@@ -129,6 +135,11 @@ func withDefaults(cfg Config) Config {
 	text(&cfg.Password, "emulator-password")
 	text(&cfg.APIKey, "emulator-key")
 	text(&cfg.RefreshToken, "emulator-refresh")
+	text(&cfg.PublicClientID, "emulator-public")
+	if len(cfg.RedirectURIs) == 0 {
+		cfg.RedirectURIs = []string{"http://127.0.0.1:8976/callback"}
+	}
+	span(&cfg.AuthCodeLifetime, time.Minute)
 	span(&cfg.TokenLifetime, 30*time.Minute)
 	span(&cfg.RefreshTokenLifetime, 100*24*time.Hour)
 	if cfg.Now == nil {

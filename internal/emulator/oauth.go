@@ -4,10 +4,13 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -24,12 +27,13 @@ type tokenAnswer struct {
 	ExpiresIn    int64  `json:"expires_in"`
 }
 
-// grantRule says whether a grant's form is good, and whether its answer carries a refresh token. An
-// authorization_code grant would be one more entry in grants, fed by a handler for /oauth_auth.do.
+// grantRule says whether a grant's form is good, and whether its answer carries a refresh token.
 type grantRule func(x *exchange, form url.Values) (granted, refreshable bool)
 
 func grants(grantType string) grantRule {
 	switch grantType {
+	case "authorization_code":
+		return (*exchange).codeGrant
 	case "client_credentials":
 		return func(*exchange, url.Values) (bool, bool) { return true, false }
 	case "password":
@@ -59,7 +63,7 @@ func (x *exchange) serveToken() {
 		x.log.Query.Set("grant_type", grantType)
 	}
 	cfg := x.e.cfg
-	if !ok || form.Get("client_id") != cfg.ClientID || form.Get("client_secret") != cfg.ClientSecret {
+	if !ok || !x.knowsClient(form) {
 		x.accessDenied()
 		return
 	}
@@ -116,6 +120,35 @@ func (x *exchange) accessDenied() {
 	x.begin(http.StatusUnauthorized, "application/json;charset=UTF-8").
 		finish([]byte(`{"error_description":"access_denied","error":"server_error"}`))
 }
+
+// knowsClient checks the client's secret. The public client has none, and its one grant is
+// authorization_code, where the code_verifier stands for the secret: refresh_token is for "private clients
+// only" (r_OAuthAPIRequestParameters.md).
+func (x *exchange) knowsClient(form url.Values) bool {
+	cfg := x.e.cfg
+	if form.Get("client_id") == cfg.PublicClientID {
+		return form.Get("grant_type") == "authorization_code" && !form.Has("client_secret")
+	}
+	return form.Get("client_id") == cfg.ClientID && form.Get("client_secret") == cfg.ClientSecret
+}
+
+// codeGrant exchanges a code of /oauth_auth.do. A code that was shown once is used up, right or wrong. The
+// verifier is checked whenever a challenge was given, and there must be none without (RFC 9700 section 2.1.1).
+func (x *exchange) codeGrant(form url.Values) (granted, refreshable bool) {
+	request, ok := x.e.logins.use(form.Get("code"), x.e.now())
+	if !ok || form.Get("client_id") != request.clientID || form.Get("redirect_uri") != request.redirectURI {
+		return false, false
+	}
+	if request.challenge == "" {
+		return !form.Has("code_verifier"), true
+	}
+	verifier := form.Get("code_verifier")
+	sum := sha256.Sum256([]byte(verifier))
+	return codeVerifier.MatchString(verifier) && base64.RawURLEncoding.EncodeToString(sum[:]) == request.challenge, true
+}
+
+// codeVerifier is RFC 7636 section 4.1.
+var codeVerifier = regexp.MustCompile(`^[A-Za-z0-9._~-]{43,128}$`)
 
 func (x *exchange) passwordGrant(form url.Values) (granted, refreshable bool) {
 	return form.Get("username") == x.e.cfg.Username && form.Get("password") == x.e.cfg.Password, true

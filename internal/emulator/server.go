@@ -90,6 +90,8 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !x.planFault(true) {
 			x.serveToken()
 		}
+	case "/oauth_auth.do":
+		x.serveAuthorize()
 	case "/oauth_revoke_token.do":
 		x.log.Query = url.Values{}
 		x.serveRevoke()
