@@ -20,8 +20,8 @@ import (
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 )
 
-// CodeTokenNotKept is the code of the warning about a refresh token that the config does not know.
-const CodeTokenNotKept = "SN-AUTH-019"
+// CodeSignInNotKept is the code of the warning about a refresh token that the config does not know.
+const CodeSignInNotKept = "SN-AUTH-019"
 
 // maxBody bounds one answer, unpacked. A record batch of a single such record stays below the 100 MiB at which messages
 // are dropped, since a record is in it twice.
@@ -54,7 +54,7 @@ func Connect(ctx context.Context, s *spec.Instance, name string, o Options) (*Co
 		return nil, err
 	}
 	keep := func(context.Context, string) error {
-		o.Logger.Warn().Str("code", CodeTokenNotKept).Str("instance", cmp.Or(name, instanceName)).
+		o.Logger.Warn().Str("code", CodeSignInNotKept).Str("instance", cmp.Or(name, instanceName)).
 			Msg("the instance replaced the refresh token, and nothing keeps the new one: the one in the config may not work next time")
 		return nil
 	}
