@@ -31,7 +31,7 @@ gen: ## the JSON schema, then the pages made from it and from the tables
 
 .PHONY: bench
 bench: ## docs/dev/benchmarks.md says how to read it
-	go test -run '^$$' -bench . -benchmem ./internal/...
+	go test -run '^$$' -bench . -benchmem ./internal/... ./plugin
 
 .PHONY: ci
 ci: ## everything that CI runs
