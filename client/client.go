@@ -200,9 +200,28 @@ func (c *Client) selectFields(ctx context.Context) error {
 	return nil
 }
 
-// WantsCustomFields reports whether the spec asks for typed columns of fields that are not out-of-box.
-func WantsCustomFields(s *spec.Instance) bool {
-	return len(s.Incidents.Fields) > 0
+// IncidentFields returns the incident fields that the instance's spec makes columns of: the out-of-box ones, or those that it
+// names and the dictionary knows. An out-of-box field keeps its type whatever the instance makes of it, since destinations
+// cannot migrate a column to another type.
+func (c *Client) IncidentFields() []dictionary.Field {
+	outOfBox := dictionary.OutOfBox("incident")
+	patterns := c.Spec.Incidents.Fields
+	if len(patterns) == 0 {
+		return outOfBox.Fields
+	}
+	table := c.Tables.Table("incident")
+	names, _ := table.Select(append(slices.Clone(patterns), alwaysAsked()...))
+	var fields []dictionary.Field
+	for _, name := range names {
+		f, ok := outOfBox.Field(name)
+		if !ok {
+			f, ok = table.Field(name)
+		}
+		if ok {
+			fields = append(fields, f)
+		}
+	}
+	return fields
 }
 
 // Warn logs a warning with its code.

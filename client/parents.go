@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
+	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
 )
 
 // Parents ties attachments to the incidents that the selection covers, many parents with one request.
@@ -46,8 +48,9 @@ func (p *Parents) Attachments() []servicenow.Query {
 	return queries
 }
 
+// of asks by the parent's sys_id alone, which is unique: the table name is a hint, and may be one that is not known here.
 func (p *Parents) of(incidents []string) servicenow.Query {
-	return servicenow.Where(in("table_sys_id", incidents), in("table_name", p.filed))
+	return servicenow.Where(in("table_sys_id", incidents))
 }
 
 // Keep returns the attachments whose parent is a covered incident. Parents that the table name already proves are not
@@ -58,9 +61,14 @@ func (p *Parents) Keep(ctx context.Context, attachments []servicenow.Record) ([]
 	for i, record := range attachments {
 		table, _ := record.Text("table_name")
 		parent, ok := record.Text("table_sys_id")
-		if !ok {
-			continue // the column would be NULL, and nothing could join it
+		if !ok && !record.Has("table_sys_id") {
+			return nil, usererror.New(servicenow.CodeKeyHidden, "attachments come without table_sys_id, so nothing tells whose they are",
+				"give the signed-in user read access to sys_attachment.table_sys_id")
 		}
+		if !ok {
+			continue // attached to nothing
+		}
+		parent = strings.ToLower(parent) // the database compares without case
 		parents[i] = parent
 		if p.client.Selection.Filtered() || !slices.Contains(p.sure, table) {
 			doubtful[parent] = true
@@ -96,7 +104,7 @@ func (p *Parents) covered(ctx context.Context, doubtful map[string]bool) (map[st
 		}
 		for _, record := range list.Records {
 			if id, ok := record.Text("sys_id"); ok {
-				covered[id] = true
+				covered[strings.ToLower(id)] = true
 			}
 		}
 	}

@@ -74,6 +74,11 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 				return err
 			}
 		}
+		if c.sync.options.State == nil {
+			if err := c.catchUp(ctx, r, out, q); err != nil {
+				return err
+			}
+		}
 	}
 	if r.Also != nil && start != (servicenow.Key{}) {
 		if err := out.pages(ctx, r.Also(ctx, start)); err != nil {
@@ -88,6 +93,25 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 	}
 	c.summarise(r, out, time.Since(began))
 	return nil
+}
+
+// catchUp reads what changed after the window's end, while its pages were read. With a cursor, the next sync would meet these
+// rows; without one, the destination takes what a sync did not bring for stale and deletes it.
+func (c *Client) catchUp(ctx context.Context, r Reading, out *sink, q servicenow.Query) error {
+	for through := c.Through; ; {
+		now, err := c.clock(ctx)
+		if err != nil {
+			return err
+		}
+		if now.Format(servicenow.DateTime) <= through {
+			return nil
+		}
+		w := servicenow.Window{After: servicenow.Key{UpdatedOn: through}, Through: now.Add(c.Spec.Overlap.Duration()).Format(servicenow.DateTime)}
+		if err := c.window(ctx, r, out, q, w, false); err != nil {
+			return err
+		}
+		through = w.Through
+	}
 }
 
 // start finds where the table's window starts; the zero key is a full sync. It says in the log which of both it is, and why.
@@ -106,6 +130,10 @@ func (c *Client) start(r Reading) (servicenow.Key, error) {
 		return servicenow.Key{}, nil
 	case stored.Source != r.Of:
 		log.Str("reason", stored.Source.Difference(r.Of)).Msg("full sync: the stored cursor is of another selection")
+		return servicenow.Key{}, nil
+	case stored.ReadAt > c.Through:
+		// Where the clock really stood at the last sync is not known, nor what has changed since.
+		log.Str("stored", stored.ReadAt).Str("now", c.Now).Msg("full sync: the instance's clock was set back since the cursor was stored")
 		return servicenow.Key{}, nil
 	}
 	start := stored.Start(c.Spec.Overlap.Duration())
@@ -135,6 +163,7 @@ func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.
 			out.counted = page.Total
 		}
 		out.shown += len(page.Records)
+		out.sinceCommit += len(page.Records)
 		if err := out.add(ctx, page.Records); err != nil {
 			return err
 		}
@@ -197,7 +226,7 @@ type sink struct {
 	pageSize    *servicenow.PageSize
 	metrics     *metrics.Metrics
 	rows        int
-	sinceCommit int
+	sinceCommit int // rows read since the last cursor, those included that Keep drops
 	counted     int // rows that the instance counted in the current window; -1: unknown
 	shown       int // rows that it returned of them
 	hidden      int // the difference, over all windows
@@ -275,7 +304,6 @@ func (s *sink) flush(ctx context.Context) error {
 		return err
 	}
 	s.rows += rows
-	s.sinceCommit += rows
 	// The scheduler counts only what resolvers hand to it; these rows do not pass through its hands.
 	s.metrics.AddResources(ctx, int64(rows), s.metrics.NewSelector(s.client.ID(), s.table.Name))
 	return nil

@@ -40,7 +40,7 @@ func newSelection(ctx context.Context, sn *servicenow.Client, s spec.Incidents, 
 	selection.Picked = append([]string{}, s.SysIDs...) // not nil, even when no number is found
 	missing := map[string]bool{}
 	for _, number := range s.Numbers {
-		missing[number] = true
+		missing[strings.ToUpper(number)] = true // the database compares without case
 	}
 	for numbers := range slices.Chunk(s.Numbers, idsPerRequest) {
 		list, err := sn.ListRecords(ctx, "incident", servicenow.ListOptions{
@@ -59,11 +59,14 @@ func newSelection(ctx context.Context, sn *servicenow.Client, s spec.Incidents, 
 				return nil, fmt.Errorf("finding incidents by number: %w", err)
 			}
 			selection.Picked = append(selection.Picked, row.SysID)
-			delete(missing, row.Number)
+			delete(missing, strings.ToUpper(row.Number))
 		}
 	}
 	if len(missing) > 0 {
 		warn(CodeNumberUnknown, fmt.Sprintf("%d of the %d incidents.numbers do not exist, or are hidden from the signed-in user", len(missing), len(s.Numbers)))
+	}
+	for i, id := range selection.Picked {
+		selection.Picked[i] = strings.ToLower(id)
 	}
 	slices.Sort(selection.Picked)
 	selection.Picked = slices.Compact(selection.Picked)

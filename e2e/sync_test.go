@@ -171,6 +171,88 @@ func TestRowsThatChangeDuringASync(t *testing.T) {
 	w.requireEqualsSource()
 }
 
+// skewed returns a clock for the emulator and what moves it.
+func skewed() (func() time.Time, *atomic.Int64) {
+	var skew atomic.Int64
+	return func() time.Time { return time.Now().Add(time.Duration(skew.Load())) }, &skew
+}
+
+// Without a cursor the destination deletes what a sync did not bring: a row that leaves the window must be brought all the same.
+func TestARowThatChangesLateInALongSyncIsNotTakenForStale(t *testing.T) {
+	clock, skew := skewed()
+	w := newWorld(t, emulator.Config{Incidents: 3000, Attachments: -1, Now: clock})
+	w.backend, w.tables = false, []string{"servicenow_incidents"}
+	w.spec["page_size"] = 100
+	w.mustSync()
+	id := w.value(`SELECT sys_id FROM servicenow_incidents ORDER BY sys_updated_on DESC, sys_id DESC LIMIT 1`)
+	var pages atomic.Int64
+	w.OnRequest(func(_ int, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/table/incident") && pages.Add(1) == 8 {
+			skew.Store(int64(10 * time.Minute))
+			w.Update("incident", id, map[string]string{"state": "2"})
+		}
+	})
+	w.mustSync()
+	w.OnRequest(nil)
+	w.requireIncidents(func(string) bool { return true })
+}
+
+func TestAClockThatIsSetBackLosesNothing(t *testing.T) {
+	clock, skew := skewed()
+	skew.Store(int64(2 * time.Hour))
+	w := newWorld(t, emulator.Config{Incidents: 1200, Attachments: -1, Now: clock})
+	w.tables = []string{"servicenow_incidents"}
+	w.mustSync()
+	skew.Store(int64(20 * time.Minute))
+	w.Update("incident", w.SysIDs("incident")[7], map[string]string{"short_description": "changed after"})
+	skew.Store(int64(time.Hour))
+	w.mustSync()
+	skew.Store(int64(3 * time.Hour))
+	w.mustSync()
+	w.requireIncidents(func(string) bool { return true })
+}
+
+func TestAttachmentsOfPickedIncidentsUnderAnyTableName(t *testing.T) {
+	w := newWorld(t, emulator.Config{Attachments: 100})
+	w.DenyTable("sys_db_object", emulator.DenyForbidden)
+	id := w.SysIDs("incident")[7]
+	a := w.Attach("incident", id, "x.txt", "text/plain", []byte("x"))
+	w.Update("sys_attachment", a, map[string]string{"table_name": "u_incident_ext"})
+	w.spec["incidents"] = map[string]any{"sys_ids": []string{id}}
+	w.mustSync()
+	require.Equal(t, "1", w.value(`SELECT count(*) FROM servicenow_attachments WHERE sys_id = ?`, a))
+}
+
+func TestAttachmentsWithoutAParentFieldAreAnError(t *testing.T) {
+	w := newWorld(t, emulator.Config{})
+	w.HideFields("sys_attachment", "table_sys_id")
+	_, err := w.sync()
+	require.ErrorContains(t, err, "SN-READ-006")
+}
+
+func TestOneInstanceDownLeavesTheCursorsOfTheOthers(t *testing.T) {
+	w := newWorld(t, emulator.Config{Incidents: 3000, Attachments: -1})
+	other := newWorld(t, emulator.Config{Seed: 9})
+	url := w.url
+	w.url = ""
+	w.tables = []string{"servicenow_incidents"}
+	w.spec["page_size"] = 100
+	w.spec["instances"] = []map[string]any{
+		{"name": "one", "instance_url": url},
+		{"name": "two", "instance_url": other.url, "incidents": map[string]any{"fields": []string{"*"}}},
+	}
+	w.mustSync()
+	other.DenyTable("incident", emulator.DenyForbidden)
+	w.ResetRequests()
+	_, err := w.sync()
+	require.ErrorContains(t, err, "two")
+	require.Less(t, w.requests(), 10)
+	other.DenyTable("incident", emulator.DenyNone)
+	w.ResetRequests()
+	w.mustSync()
+	require.Less(t, w.requests(), 10)
+}
+
 func TestChangedSelectionStartsAFullSync(t *testing.T) {
 	w := newWorld(t, emulator.Config{Incidents: 1500, Attachments: 300})
 	w.spec["incidents"] = map[string]any{"query": "priority=1"}

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,38 +36,15 @@ func filter(tables schema.Tables, include, skip []string, skipDependent bool) (s
 	return tables, nil
 }
 
-// incidentFields returns the fields that become columns: the out-of-box ones, and those that the spec of an instance names
-// and its dictionary knows. An out-of-box field keeps its type whatever an instance makes of it, since destinations
-// cannot migrate a column to another type.
+// incidentFields returns the fields that become columns: those of every instance together.
 func incidentFields(clients []*client.Client) []dictionary.Field {
-	outOfBox := resources.OutOfBoxIncidentFields()
-	chosen := map[string]dictionary.Field{}
-	everything := false
+	union := map[string]dictionary.Field{}
 	for _, c := range clients {
-		patterns := c.Spec.Incidents.Fields
-		if len(patterns) == 0 {
-			everything = true
-			continue
-		}
-		table := c.Tables.Table("incident")
-		names, _ := table.Select(append(patterns, "sys_id", "sys_updated_on"))
-		for _, name := range names {
-			if f, ok := table.Field(name); ok {
-				if _, known := chosen[name]; !known {
-					chosen[name] = f
-				}
+		for _, f := range c.IncidentFields() {
+			if _, known := union[f.Name]; !known {
+				union[f.Name] = f
 			}
 		}
 	}
-	for _, f := range outOfBox {
-		if _, picked := chosen[f.Name]; picked || everything {
-			chosen[f.Name] = f
-		}
-	}
-	fields := make([]dictionary.Field, 0, len(chosen))
-	for _, f := range chosen {
-		fields = append(fields, f)
-	}
-	slices.SortFunc(fields, func(a, b dictionary.Field) int { return strings.Compare(a.Name, b.Name) })
-	return fields
+	return slices.SortedFunc(maps.Values(union), func(a, b dictionary.Field) int { return strings.Compare(a.Name, b.Name) })
 }

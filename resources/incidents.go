@@ -34,7 +34,7 @@ func Incidents(fields []dictionary.Field) *schema.Table {
 				Queries: cl.Selection.Incidents(),
 				Fields:  cl.Fields,
 				Display: servicenow.Both,
-				Of:      cl.Fingerprint("incident", fieldNames(fields)),
+				Of:      cl.Fingerprint("incident", fieldNames(cl.IncidentFields())),
 			})
 		}),
 	})

@@ -20,6 +20,7 @@ const (
 	CodeUnreadable   = "SN-DICT-001" // warning: the dictionary cannot be read
 	CodeUnknownField = "SN-DICT-002" // a field of the spec does not exist
 	CodeUnproven     = "SN-DICT-003" // warning: a field of the spec could not be checked
+	CodeFamily       = "SN-DICT-004" // warning: which tables extend incident is not known
 )
 
 // Field is a field of a table.
@@ -106,6 +107,9 @@ func (d *Dictionary) Load(ctx context.Context, names ...string) error {
 				t.sort()
 			}
 		}
+	}
+	if t := d.tables["incident"]; t != nil && t.SysID == "" && slices.Contains(missing, "incident") {
+		d.warn(CodeFamily, "the signed-in user may not read sys_db_object, so it is not known which tables extend incident; attachments that are filed under such a table are not found")
 	}
 	if len(unreadable) > 0 {
 		d.warn(CodeUnreadable, "the signed-in user may not read the dictionary (sys_dictionary) of "+strings.Join(unreadable, ", ")+

@@ -86,7 +86,7 @@ func TestHiddenDictionary(t *testing.T) {
 		e.DenyTable("sys_dictionary", mode)
 		e.DenyTable("sys_db_object", mode)
 		require.NoError(t, d.Load(t.Context(), "incident"))
-		require.Equal(t, []string{dictionary.CodeUnreadable}, *warnings)
+		require.Equal(t, []string{dictionary.CodeFamily, dictionary.CodeUnreadable}, *warnings)
 		incident := d.Table("incident")
 		require.False(t, incident.FromInstance)
 		f, ok := incident.Field("caller_id")

@@ -22,6 +22,7 @@ const (
 	CodeOutOfOrder       = "SN-READ-008" // rows not sorted as asked
 	CodeRefused          = "SN-READ-009" // any other 4xx
 	CodeNoCounts         = "SN-READ-010" // warning: the instance tells no row counts
+	CodeCountUnproven    = "SN-READ-013" // rows counted in a range that holds none
 	CodeNotJSON          = "SN-INST-001" // a page for people where JSON was due
 	CodeUnavailable      = "SN-INST-002" // unreachable, or 5xx to the end
 	CodeRateLimited      = "SN-INST-003" // 429 to the end of the budget

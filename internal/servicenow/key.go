@@ -14,12 +14,12 @@ type Key struct {
 	SysID     string `json:"sys_id"`
 }
 
-// Compare orders keys as the instance sorts them; its collation ignores case.
+// Compare orders keys as the instance sorts them; its collation folds letters to capitals.
 func (k Key) Compare(other Key) int {
 	if c := strings.Compare(k.UpdatedOn, other.UpdatedOn); c != 0 {
 		return c
 	}
-	return strings.Compare(strings.ToLower(k.SysID), strings.ToLower(other.SysID))
+	return strings.Compare(strings.ToUpper(k.SysID), strings.ToUpper(other.SysID))
 }
 
 // Key finds a record's key without decoding the record; ok is false when one of its parts is not there.
@@ -122,3 +122,6 @@ func (r Record) Text(field string) (string, bool) {
 	value, ok := r.value(`"` + field + `":`)
 	return string(value), ok && len(value) > 0
 }
+
+// Has reports whether the record has a field, be it empty. Field security leaves a field out.
+func (r Record) Has(field string) bool { return bytes.Contains(r, []byte(`"`+field+`":`)) }

@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"sync"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"github.com/cqservicenow/cq-source-servicenow/internal/httpclient"
 )
 
@@ -79,12 +77,4 @@ func shrinkable(err error) bool {
 func tooLarge(err error) bool {
 	var limit *httpclient.BodyTooLargeError
 	return errors.As(err, &limit)
-}
-
-func unwrapPermanent(err error) error {
-	var stop *backoff.PermanentError
-	if errors.As(err, &stop) {
-		return stop.Unwrap()
-	}
-	return err
 }

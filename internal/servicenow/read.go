@@ -2,7 +2,6 @@ package servicenow
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 
@@ -48,9 +47,6 @@ const (
 	sysID     = "sys_id"
 )
 
-// errShrink marks a fault that a smaller page may cure.
-var errShrink = errors.New("page too large")
-
 // ReadPages reads a window page by page, each behind the last key of the one before it; offsets play no part.
 //
 // Row security drops rows after the limit was applied, so that a page may be short or empty with more rows behind it.
@@ -84,7 +80,17 @@ type reader struct {
 	seen    int       // rows of the window so far
 	total   int       // rows counted in the window by the first page
 	started bool
+	// served is the largest page so far: something between here and the instance may cap pages below what was asked for.
+	served    int
+	rechecked int // pages fetched again in a row because they did not pass the check
 }
+
+const (
+	// trustedPage is a page size that nothing caps: an empty page proves that so many rows are hidden.
+	trustedPage = 100
+	// rechecks is how often a page may fail the check before that is an error.
+	rechecks = 4
+)
 
 // segment reads one segment to its proven end or halves it; it returns false when the reading is over.
 func (r *reader) segment(ctx context.Context, s segment, yield func(*Page, error) bool) bool {
@@ -96,6 +102,16 @@ func (r *reader) segment(ctx context.Context, s segment, yield func(*Page, error
 			return false
 		}
 		rows := len(list.Records)
+		var last Key
+		if last, err = r.check(s, list.Records); err != nil {
+			// A record that changes while its page is written may show its new stamp in its old place.
+			if r.rechecked++; r.rechecked < rechecks {
+				continue
+			}
+			yield(nil, err)
+			return false
+		}
+		r.rechecked, r.served = 0, max(r.served, rows)
 		if !r.started {
 			r.started, r.total = true, list.Total
 			if rows == 0 && list.Total > 0 && !yield(&Page{Total: list.Total}, nil) {
@@ -104,11 +120,6 @@ func (r *reader) segment(ctx context.Context, s segment, yield func(*Page, error
 		}
 		r.seen += rows
 		if rows > 0 {
-			last, err := r.check(s, list.Records)
-			if err != nil {
-				yield(nil, err)
-				return false
-			}
 			if s.after = last; r.read.Window.Stray {
 				s.after.UpdatedOn = ""
 			}
@@ -126,7 +137,7 @@ func (r *reader) segment(ctx context.Context, s segment, yield func(*Page, error
 		switch {
 		case remaining == rows && remaining >= 0:
 			return true // every row that is left was in this page
-		case rows == 0 && count && remaining <= limit:
+		case rows == 0 && count && remaining <= min(limit, max(r.served, trustedPage)):
 			return true // what is left was in this page, and is hidden
 		case rows == 0 && count:
 			return r.halve(s, yield)
@@ -143,8 +154,10 @@ func (r *reader) countRest(ctx context.Context, s segment) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	if ctx.Err() != nil || usererror.CodeOf(err) == CodeUnavailable {
-		return 0, err
+	switch usererror.CodeOf(err) {
+	case CodeTableForbidden, CodeQueryForbidden, CodeRefused:
+	default:
+		return 0, err // a count that fails for another reason proves nothing, and is not the end
 	}
 	if r.read.Warn != nil {
 		r.read.Warn(CodeNoCounts, "the instance tells no row counts to this user, so an empty page of "+r.read.Table+" is taken for the end; rows behind a page that row security emptied would be missed")
@@ -154,6 +167,9 @@ func (r *reader) countRest(ctx context.Context, s segment) (int, error) {
 
 // halve puts both halves of a segment on the stack.
 func (r *reader) halve(s segment, yield func(*Page, error) bool) bool {
+	if !r.read.Window.Stray && s.after.UpdatedOn == "" && midTime("", s.through.UpdatedOn) >= s.through.UpdatedOn {
+		s.after.UpdatedOn = s.through.UpdatedOn // nothing is older: what is left lies in this second
+	}
 	first, second := s, s
 	switch {
 	case !r.read.Window.Stray && s.spansSeconds():
@@ -163,11 +179,12 @@ func (r *reader) halve(s segment, yield func(*Page, error) bool) bool {
 	default:
 		mid, ok := midID(s.after.SysID, s.through.SysID)
 		if !ok {
-			yield(nil, fmt.Errorf("reading %s: rows of one sys_id range are counted, but never shown", r.read.Table))
+			yield(nil, usererror.New(CodeCountUnproven, "the instance counts rows of "+r.read.Table+" in a range that holds none",
+				"give the signed-in user query_range access to sys_id and sys_updated_on, and check incidents.query"))
 			return false
 		}
 		first.through = Key{UpdatedOn: s.through.UpdatedOn, SysID: mid}
-		second.after = Key{UpdatedOn: s.through.UpdatedOn, SysID: mid}
+		second.after = Key{UpdatedOn: s.after.UpdatedOn, SysID: mid}
 	}
 	r.pending = append(r.pending, second, first)
 	return true
@@ -223,23 +240,25 @@ func (r *reader) fetch(ctx context.Context, s segment, count bool) (*List, int, 
 	pages := r.read.Pages
 	limit := 0
 	list, err := retrying(ctx, r.client, "reading "+r.read.Table, func() (*List, error) {
-		limit = pages.current()
-		list, err := r.client.listOnce(ctx, r.read.Table, ListOptions{
-			Query: s.query(r.read, true), Fields: r.read.Fields, Display: r.read.Display, Limit: limit, Count: count,
-		})
-		switch {
-		case err == nil:
-			pages.served(limit)
-			return list, nil
-		case tooLarge(err) && !pages.halve(limit):
-			return nil, backoff.Permanent(usererror.Wrap(unwrapPermanent(err), CodeRecordTooLarge,
-				"one record of "+r.read.Table+" alone is larger than an answer may be", "leave its large fields out with incidents.fields"))
-		case tooLarge(err):
-			return nil, fmt.Errorf("%w: %w", errShrink, unwrapPermanent(err))
-		case shrinkable(err):
-			pages.halve(limit)
+		for {
+			limit = pages.current()
+			list, err := r.client.listOnce(ctx, r.read.Table, ListOptions{
+				Query: s.query(r.read, true), Fields: r.read.Fields, Display: r.read.Display, Limit: limit, Count: count,
+			})
+			switch {
+			case err == nil:
+				pages.served(limit)
+				return list, nil
+			case tooLarge(err) && pages.halve(limit):
+				continue // at once: the instance is well, and only the page was too large
+			case tooLarge(err):
+				return nil, backoff.Permanent(usererror.Wrap(err, CodeRecordTooLarge,
+					"one record of "+r.read.Table+" alone is larger than an answer may be", "leave its large fields out with incidents.fields"))
+			case shrinkable(err):
+				pages.halve(limit)
+			}
+			return nil, err
 		}
-		return nil, err
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading %s: %w", r.read.Table, err)

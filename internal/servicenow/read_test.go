@@ -191,24 +191,27 @@ func TestRowsThatChangeDuringPagingLeaveTheWindowAndNoOthersWithThem(t *testing.
 }
 
 func TestStrayRows(t *testing.T) {
-	e, c := connect(t, emulator.Config{Incidents: 200})
-	stray := e.SysIDs("incident")[:140]
-	for i, id := range stray {
-		stamp := ""
-		if i%2 == 0 {
-			stamp = "2099-01-01 00:00:00"
+	e, c := connect(t, emulator.Config{Incidents: 300})
+	var stray []string
+	for i, id := range e.SysIDs("incident") {
+		switch i % 3 {
+		case 0:
+			e.Update("incident", id, map[string]string{"sys_updated_on": ""})
+			stray = append(stray, id)
+		case 1:
+			e.Update("incident", id, map[string]string{"sys_updated_on": "2099-01-01 00:00:00"})
+			stray = append(stray, id)
 		}
-		e.Update("incident", id, map[string]string{"sys_updated_on": stamp})
 	}
 	dated, err := read(t, c, everything("incident"))
 	require.NoError(t, err)
-	require.Len(t, dated, 60)
+	require.Len(t, dated, 100)
 	r := everything("incident")
 	r.Window.Stray = true
 	ids, err := read(t, c, r)
 	require.NoError(t, err)
 	requireSameRows(t, stray, ids)
-	// Hidden ones among them, a whole page in a row.
+	// Hidden ones among them, whole pages in a row.
 	e.HideRows("incident", func(id string, _ func(string) string) bool { return id[0] < 'c' })
 	ids, err = read(t, c, r)
 	require.NoError(t, err)
@@ -218,7 +221,105 @@ func TestStrayRows(t *testing.T) {
 			shown = append(shown, id)
 		}
 	}
+	require.NotEmpty(t, shown)
 	requireSameRows(t, shown, ids)
+}
+
+// between serves an emulator behind a handler that may change what passes.
+func between(t *testing.T, cfg emulator.Config, handle func(e *emulator.Emulator, w http.ResponseWriter, r *http.Request)) (*emulator.Emulator, *servicenow.Client) {
+	t.Helper()
+	e := emulator.New(cfg)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handle(e, w, r) }))
+	t.Cleanup(server.Close)
+	return e, clientOf(t, server.URL, 4<<20)
+}
+
+func hideFirst(t *testing.T, e *emulator.Emulator, c *servicenow.Client, n int) (shown []string) {
+	t.Helper()
+	order, err := read(t, c, everything("incident"))
+	require.NoError(t, err)
+	hidden := map[string]bool{}
+	for _, id := range order[:n] {
+		hidden[id] = true
+	}
+	e.HideRows("incident", func(id string, _ func(string) string) bool { return hidden[id] })
+	return order[n:]
+}
+
+func TestACountThatFailsIsNotTheEnd(t *testing.T) {
+	down := false
+	e, c := between(t, emulator.Config{Incidents: 300}, func(e *emulator.Emulator, w http.ResponseWriter, r *http.Request) {
+		if down && strings.HasPrefix(r.URL.Path, "/api/now/stats/") {
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		e.ServeHTTP(w, r)
+	})
+	hideFirst(t, e, c, 100)
+	e.OmitTotalCount(true)
+	down = true
+	_, err := read(t, c, everything("incident"))
+	require.Equal(t, servicenow.CodeRateLimited, usererror.CodeOf(err), "%v", err)
+}
+
+func TestASmallerPageThanAskedForIsNotTheEnd(t *testing.T) {
+	e, c := between(t, emulator.Config{Incidents: 700}, func(e *emulator.Emulator, w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		if q.Get("sysparm_limit") == "500" {
+			q.Set("sysparm_limit", "150")
+			r.URL.RawQuery = q.Encode()
+		}
+		e.ServeHTTP(w, r)
+	})
+	shown := hideFirst(t, e, c, 300)
+	r := everything("incident")
+	r.Pages = servicenow.NewPageSize(500)
+	ids, err := read(t, c, r)
+	require.NoError(t, err)
+	require.Equal(t, shown, ids)
+}
+
+func TestCountsThatNeverFallEndWithACode(t *testing.T) {
+	requests := 0
+	_, c := between(t, emulator.Config{}, func(_ *emulator.Emulator, w http.ResponseWriter, _ *http.Request) {
+		requests++
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Total-Count", "5000")
+		_, _ = w.Write([]byte(`{"result":[]}`))
+	})
+	for _, stray := range []bool{false, true} {
+		r := everything("incident")
+		r.Window.Stray = stray
+		_, err := read(t, c, r)
+		require.Equal(t, servicenow.CodeCountUnproven, usererror.CodeOf(err), "%v", err)
+		require.Less(t, requests, 1000)
+	}
+}
+
+func TestARowThatChangesWhileItsPageIsWrittenIsAskedForAgain(t *testing.T) {
+	odd := true
+	e, c := between(t, emulator.Config{Incidents: 300}, func(e *emulator.Emulator, w http.ResponseWriter, r *http.Request) {
+		if !odd || r.URL.Query().Get("sysparm_limit") != "50" {
+			e.ServeHTTP(w, r)
+			return
+		}
+		odd = false
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"result":[{"sys_id":"a","sys_updated_on":"2099-01-01 00:00:00"}]}`))
+	})
+	ids, err := read(t, c, everything("incident"))
+	require.NoError(t, err)
+	requireSameRows(t, e.SysIDs("incident"), ids)
+}
+
+func TestAFailureWithoutAnErrorIsNoPage(t *testing.T) {
+	_, c := between(t, emulator.Config{}, func(_ *emulator.Emulator, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Total-Count", "0")
+		_, _ = w.Write([]byte(`{"result":[],"status":"failure"}`))
+	})
+	_, err := read(t, c, everything("incident"))
+	require.Equal(t, servicenow.CodeCutAnswers, usererror.CodeOf(err), "%v", err)
 }
 
 func transientFaults() []emulator.FaultKind {
@@ -336,6 +437,7 @@ func TestPagesShrinkUntilTheyFit(t *testing.T) {
 	requireSameRows(t, e.SysIDs("incident"), ids)
 
 	c = clientOf(t, server.URL, 500)
+	r.Pages = servicenow.NewPageSize(10000)
 	_, err = read(t, c, r)
 	require.Equal(t, servicenow.CodeRecordTooLarge, usererror.CodeOf(err), "%v", err)
 }

@@ -124,6 +124,12 @@ func decodeList(body []byte) ([]Record, error) {
 			value, err := dec.ReadValue()
 			failure = clean(string(value))
 			return err
+		case "status":
+			value, err := dec.ReadValue()
+			if failure == "" && string(value) == `"failure"` {
+				failure = "status failure"
+			}
+			return err
 		default:
 			return dec.SkipValue()
 		}
