@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/cloudquery/plugin-sdk/v4/helpers/opts"
 	"github.com/cloudquery/plugin-sdk/v4/message"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/cqservicenow/cq-source-servicenow/client"
 	"github.com/cqservicenow/cq-source-servicenow/client/spec"
+	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
 )
 
@@ -24,6 +26,8 @@ const (
 	tablesAtOnce = 16
 	// instancesAtOnce is how many instances are signed in to side by side before the first row.
 	instancesAtOnce = 16
+	// prepareTimeout is how long one of several instances may hold up the others before their first row.
+	prepareTimeout = 10 * time.Minute
 )
 
 // Sync reads the selected tables into the stream. The order is what the guarantees rest on:
@@ -82,7 +86,7 @@ func (s *source) prepare(ctx context.Context) ([]*client.Client, error) {
 			defer wg.Done()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			clients[i], errs[i] = client.Prepare(ctx, &instances[i].Instance, instances[i].Name, client.Options{Logger: s.logger, Version: Version, Retry: s.retry})
+			clients[i], errs[i] = s.prepareOne(ctx, &instances[i], len(instances) > 1)
 			if errs[i] != nil {
 				errs[i] = fmt.Errorf("preparing %s: %w", label(instances[i]), errs[i])
 				if len(instances) > 1 { // the others go on, perhaps for hours
@@ -99,6 +103,18 @@ func (s *source) prepare(ctx context.Context) ([]*client.Client, error) {
 		}
 	}
 	return ready, errors.Join(errs...)
+}
+
+// prepareOne signs in to an instance. One of several has a time limit, since the others wait for it.
+func (s *source) prepareOne(ctx context.Context, i *spec.NamedInstance, oneOfSeveral bool) (*client.Client, error) {
+	if oneOfSeveral {
+		late := usererror.New(servicenow.CodeUnavailable, "the instance was not ready to be read within "+prepareTimeout.String(),
+			"look at its rate limits and its state; the other instances are read meanwhile")
+		limited, cancel := context.WithTimeoutCause(ctx, prepareTimeout, late)
+		defer cancel()
+		ctx = limited
+	}
+	return client.Prepare(ctx, &i.Instance, i.Name, client.Options{Logger: s.logger, Version: Version, Retry: s.retry})
 }
 
 // label names an instance in errors.
