@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -9,18 +8,15 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/token"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"github.com/cqservicenow/cq-source-servicenow/internal/auth/login"
 	"github.com/cqservicenow/cq-source-servicenow/internal/auth/tokenstore"
+	"github.com/cqservicenow/cq-source-servicenow/internal/configfile"
 	"github.com/cqservicenow/cq-source-servicenow/internal/httpclient"
 	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
 	"github.com/cqservicenow/cq-source-servicenow/plugin"
@@ -257,29 +253,19 @@ func atMostOneConfig(command string) cobra.PositionalArgs {
 }
 
 // readConfig finds the client in a CloudQuery config: in its servicenow source, or one item of that one's instances. Only
-// the keys that are used are filled in from the environment, since a login needs no password of a destination.
+// in the keys that are used a variable must have a value, since a login needs no password of a destination.
 func readConfig(path, name string) (*oauthClient, string, error) {
-	data, err := os.ReadFile(path)
+	docs, err := readDocuments(path, configFault)
 	if err != nil {
-		return nil, "", configFault(path, err.Error())
+		return nil, "", err
 	}
-	vars := variables{}
-	decoder := yaml.NewDecoder(bytes.NewReader(vars.hide(data)))
-	var found []map[string]any
+	var found []signInBlock
 	var names []string
-	for {
-		var doc any
-		err := decoder.Decode(&doc)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, "", configFault(path, yamlFault(err))
-		}
+	for _, doc := range docs {
 		for _, block := range signInBlocks(doc) {
-			if name == "" || block["source"] == name || block["name"] == name {
+			if name == "" || block.source == name || block.name == name {
 				found = append(found, block)
-				names = append(names, fmt.Sprint(cmp.Or(block["name"], block["source"])))
+				names = append(names, cmp.Or(block.name, block.source))
 			}
 		}
 	}
@@ -291,109 +277,64 @@ func readConfig(path, name string) (*oauthClient, string, error) {
 	case len(found) > 1:
 		return nil, "", configFault(path, "it has several instances; choose one with --name: "+strings.Join(names, ", "))
 	}
-	return vars.client(path, found[0])
+	return found[0].client(path)
 }
 
-// signInBlocks are the spec blocks of a document, each with its source's name.
-func signInBlocks(doc any) []map[string]any {
-	top := mapping(doc)
-	source := mapping(top["spec"])
-	if top["kind"] != "source" || !strings.Contains(strings.ToLower(fmt.Sprint(source["name"], " ", source["path"])), "servicenow") {
+// signInBlock is the spec of one instance. client/spec does not read it, since it refuses a spec that lacks what a sync
+// needs and a login does not.
+type signInBlock struct {
+	source, name string
+	item, shared *configfile.Node // the item of instances, if any, goes before the keys above it
+}
+
+func signInBlocks(doc *configfile.Document) []signInBlock {
+	source := servicenowSource(doc)
+	if source == nil {
 		return nil
 	}
-	shared := mapping(source["spec"])
-	items, _ := shared["instances"].([]any)
-	if len(items) == 0 {
-		return []map[string]any{merged(shared, map[string]any{"source": source["name"]})}
+	block := signInBlock{source: label(source.At("name")), shared: source.At("spec")}
+	instances := block.shared.At("instances")
+	if instances == nil || len(instances.Items) == 0 {
+		return []signInBlock{block}
 	}
-	var out []map[string]any
-	for _, item := range items {
-		block := merged(shared, mapping(item))
-		block["auth"] = merged(mapping(shared["auth"]), mapping(mapping(item)["auth"]))
-		block["source"] = source["name"]
+	var out []signInBlock
+	for _, item := range instances.Items {
+		block.item, block.name = item, label(item.At("name"))
 		out = append(out, block)
 	}
 	return out
 }
 
-func mapping(v any) map[string]any {
-	m, _ := v.(map[string]any)
-	return m
-}
-
-func merged(below, above map[string]any) map[string]any {
-	out := map[string]any{}
-	for _, m := range []map[string]any{below, above} {
-		for key, value := range m {
-			out[key] = value
-		}
-	}
-	return out
-}
-
-// variables are the ${…} of a config, hidden behind words while the YAML is read.
-type variables struct{ names []string }
-
-func (v *variables) hide(data []byte) []byte {
-	return regexp.MustCompile(`\$\{([^}\n]+)\}`).ReplaceAllFunc(data, func(match []byte) []byte {
-		v.names = append(v.names, string(match[2:len(match)-1]))
-		return fmt.Appendf(nil, "CQHIDDENVARIABLE%dE", len(v.names)-1)
-	})
-}
-
-// fill returns text with its variables, or why one has no value.
-func (v *variables) fill(text string) (filled, unset string) {
-	filled = regexp.MustCompile(`CQHIDDENVARIABLE\d+E`).ReplaceAllStringFunc(text, func(word string) string {
-		i, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(word, "CQHIDDENVARIABLE"), "E"))
-		if err != nil || i >= len(v.names) {
-			return word
-		}
-		if file, ok := strings.CutPrefix(v.names[i], "file:"); ok {
-			content, err := os.ReadFile(file)
-			if err != nil {
-				unset = "the file of ${" + v.names[i] + "} cannot be read"
-			}
-			return strings.TrimRight(string(content), "\r\n")
-		}
-		value, ok := os.LookupEnv(v.names[i])
-		if !ok {
-			unset = "the environment variable " + v.names[i] + " is not set"
-		}
-		return value
-	})
-	if unset != "" {
-		return "", unset
-	}
-	return filled, ""
+func (b *signInBlock) at(keys ...string) *configfile.Node {
+	return cmp.Or(b.item.At(keys...), b.shared.At(keys...))
 }
 
 // client reads the keys of a block, and its address.
-func (v *variables) client(path string, block map[string]any) (*oauthClient, string, error) {
+func (b *signInBlock) client(path string) (*oauthClient, string, error) {
 	c := &oauthClient{fromConfig: true, named: map[string]bool{}, unset: map[string]string{}}
-	auth := mapping(block["auth"])
 	var subdomain, address, grant string
 	for _, item := range []struct {
-		in    map[string]any
-		key   string
+		keys  []string
 		value *string
 	}{
-		{block, "instance_subdomain", &subdomain}, {block, "instance_url", &address}, {auth, "grant_type", &grant},
-		{auth, "client_id", &c.clientID}, {auth, "client_secret", &c.clientSecret}, {auth, "redirect_uri", &c.redirectURI},
-		{auth, "scope", &c.scope}, {auth, "token_store", &c.tokenStore},
+		{[]string{"instance_subdomain"}, &subdomain}, {[]string{"instance_url"}, &address}, {[]string{"auth", "grant_type"}, &grant},
+		{[]string{"auth", "client_id"}, &c.clientID}, {[]string{"auth", "client_secret"}, &c.clientSecret},
+		{[]string{"auth", "redirect_uri"}, &c.redirectURI}, {[]string{"auth", "scope"}, &c.scope}, {[]string{"auth", "token_store"}, &c.tokenStore},
 	} {
-		raw, ok := item.in[item.key]
-		if !ok || raw == nil {
+		n, key := b.at(item.keys...), item.keys[len(item.keys)-1]
+		text, ok := n.Text()
+		faults := n.Faults()
+		switch {
+		case len(faults) > 0:
+			c.unset[key] = faults[0].What
+		case ok:
+			*item.value = text
+		case n.IsNull():
 			continue
+		default:
+			return nil, "", configFault(path, key+" must be a text; put it in quotes")
 		}
-		text, ok := raw.(string)
-		if !ok {
-			return nil, "", configFault(path, item.key+" must be a text; put it in quotes")
-		}
-		c.named[item.key] = true
-		var unset string
-		if *item.value, unset = v.fill(text); unset != "" {
-			c.unset[item.key] = unset
-		}
+		c.named[key] = true
 	}
 	if grant != "" && grant != "authorization_code" && grant != "refresh_token" {
 		return nil, "", configFault(path, "its grant_type is "+grant+", which needs no sign-in with the browser; login is for authorization_code")
@@ -404,18 +345,6 @@ func (v *variables) client(path string, block map[string]any) (*oauthClient, str
 		}
 	}
 	return c, cmp.Or(address, subdomain), nil
-}
-
-// yamlFault does not use err.Error(), which quotes the file, and with it perhaps a secret.
-func yamlFault(err error) string {
-	var syntax interface {
-		GetMessage() string
-		GetToken() *token.Token
-	}
-	if errors.As(err, &syntax) && syntax.GetToken() != nil {
-		return fmt.Sprintf("line %d is not valid YAML", syntax.GetToken().Position.Line)
-	}
-	return "it is not valid YAML"
 }
 
 func configFault(path, what string) error {

@@ -211,6 +211,7 @@ func TestLoginWithConfig(t *testing.T) {
 }
 
 func TestReadConfig(t *testing.T) {
+	t.Setenv("LOGIN_DIGITS", "0012")
 	const source = "kind: source\nspec:\n  name: servicenow\n  spec:\n"
 	for name, test := range map[string]struct {
 		yaml, name, want, fault string
@@ -228,6 +229,8 @@ func TestReadConfig(t *testing.T) {
 		"no YAML":        {yaml: source + "    auth: {client_secret: 'canary\n", fault: "not valid YAML"},
 		"no YAML at all": {yaml: "canary", fault: "no document with kind: source"},
 		"empty":          {yaml: "", fault: "no document with kind: source"},
+		"digits":         {yaml: source + "    auth: {client_id: c, client_secret: ${LOGIN_DIGITS}}\n", want: " c 0012 "},
+		"no anchor":      {yaml: source + "    auth: *lost\n", fault: "line 5 is not valid YAML"},
 		"unset store":    {yaml: source + "    auth: {token_store: '${UNSET_STORE}'}\n", fault: "UNSET_STORE is not set"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cqservicenow/cq-source-servicenow/internal/configfile"
 	"github.com/cqservicenow/cq-source-servicenow/internal/localsync/sqlitedest"
 	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
 )
@@ -60,10 +61,19 @@ type destinationConfig struct {
 // parseConfig reads a config; title names it in messages.
 func parseConfig(data []byte, title string) (*config, error) {
 	f := &faults{}
-	docs, err := parseYAML(data, newExpander(f))
+	parsed, err := configfile.Parse(data)
 	if err != nil {
 		f.add(0, "$", "", err.Error())
 		return nil, f.err(title)
+	}
+	var docs []*configfile.Node
+	for _, doc := range parsed {
+		for _, fault := range doc.Faults {
+			f.add(fault.Line, fault.Path, "", fault.String())
+		}
+		if !doc.Root.IsNull() {
+			docs = append(docs, doc.Root)
+		}
 	}
 	if foreignDestination(docs) {
 		return nil, usererror.New(codeOtherDestination, "this command only writes the embedded SQLite destination",
@@ -83,9 +93,9 @@ func parseConfig(data []byte, title string) (*config, error) {
 		case "destination":
 			r.destination()
 		case "transformer":
-			f.add(doc.line, "$.kind", r.of, "transformers are not supported by this command; use `cloudquery sync`")
+			f.add(doc.Line, "$.kind", r.of, "transformers are not supported by this command; use `cloudquery sync`")
 		default:
-			f.add(doc.line, "$.kind", r.of, "must be source or destination")
+			f.add(doc.Line, "$.kind", r.of, "must be source or destination")
 		}
 	}
 	for i, r := range sources {
@@ -94,7 +104,7 @@ func parseConfig(data []byte, title string) (*config, error) {
 	if len(c.sources) == 0 {
 		f.add(0, "$", "", "a document with `kind: source` is missing")
 	}
-	if !slices.ContainsFunc(docs, func(d *node) bool { return kindOf(d) == "destination" }) {
+	if !slices.ContainsFunc(docs, func(d *configfile.Node) bool { return kindOf(d) == "destination" }) {
 		f.add(0, "$", "", "a document with `kind: destination` is missing")
 	}
 	if err := f.err(title); err != nil {
@@ -103,24 +113,24 @@ func parseConfig(data []byte, title string) (*config, error) {
 	return c, nil
 }
 
-func kindOf(doc *node) string {
-	if k, ok := doc.fields["kind"]; ok {
-		s, _ := k.scalar.(string)
+func kindOf(doc *configfile.Node) string {
+	if k, ok := doc.Fields["kind"]; ok {
+		s, _ := k.Scalar.(string)
 		return s
 	}
 	return ""
 }
 
 // foreignDestination reports whether a destination is one of the CLI's: then the config is right, only not for us.
-func foreignDestination(docs []*node) bool {
+func foreignDestination(docs []*configfile.Node) bool {
 	for _, doc := range docs {
-		spec := doc.fields["spec"]
-		if kindOf(doc) != "destination" || spec == nil || spec.fields == nil {
+		spec := doc.Fields["spec"]
+		if kindOf(doc) != "destination" || spec == nil || spec.Fields == nil {
 			continue
 		}
 		text := func(key string) string {
-			if n := spec.fields[key]; n != nil {
-				s, _ := n.scalar.(string)
+			if n := spec.Fields[key]; n != nil {
+				s, _ := n.Scalar.(string)
 				return s
 			}
 			return ""
@@ -138,96 +148,96 @@ type reader struct {
 	config *config
 	kind   string
 	of     string
-	doc    *node
-	spec   *node
+	doc    *configfile.Node
+	spec   *configfile.Node
 }
 
-func newReader(f *faults, doc *node, c *config) *reader {
+func newReader(f *faults, doc *configfile.Node, c *config) *reader {
 	r := &reader{faults: f, config: c, doc: doc}
-	if doc.fields == nil {
-		f.add(doc.line, "$", "", "must be a mapping with `kind` and `spec`, but is "+doc.kind())
+	if doc.Fields == nil {
+		f.add(doc.Line, "$", "", "must be a mapping with `kind` and `spec`, but is "+doc.Kind())
 		return nil
 	}
 	r.kind = kindOf(doc)
 	r.of = r.kind
 	r.only(doc, "$", "kind", "spec")
-	r.spec = doc.fields["spec"]
-	if r.spec == nil || r.spec.fields == nil {
+	r.spec = doc.Fields["spec"]
+	if r.spec == nil || r.spec.Fields == nil {
 		r.fault(doc, "$.spec", "must be a mapping")
-		r.spec = &node{line: doc.line, fields: map[string]*node{}}
+		r.spec = &configfile.Node{Line: doc.Line, Fields: map[string]*configfile.Node{}}
 	}
-	if n := r.spec.fields["name"]; n != nil {
-		if name, ok := n.scalar.(string); ok && name != "" {
+	if n := r.spec.Fields["name"]; n != nil {
+		if name, ok := n.Scalar.(string); ok && name != "" {
 			r.of = fmt.Sprintf("%s %q", r.kind, name)
 		}
 	}
 	return r
 }
 
-func (r *reader) fault(n *node, path, text string) { r.faults.add(n.line, path, r.of, text) }
+func (r *reader) fault(n *configfile.Node, path, text string) { r.faults.add(n.Line, path, r.of, text) }
 
 // only notes every key that is not known.
-func (r *reader) only(n *node, path string, known ...string) {
-	for _, k := range n.keys {
+func (r *reader) only(n *configfile.Node, path string, known ...string) {
+	for _, k := range n.Keys {
 		if !slices.Contains(known, k) {
-			r.fault(n.fields[k], path+"."+k, "unknown key; known are "+strings.Join(known, ", "))
+			r.fault(n.Fields[k], path+"."+k, "unknown key; known are "+strings.Join(known, ", "))
 		}
 	}
 }
 
-func (r *reader) text(n *node, path, key string, required bool) string {
-	v := n.fields[key]
-	if v == nil || v.isNull() {
+func (r *reader) text(n *configfile.Node, path, key string, required bool) string {
+	v := n.Fields[key]
+	if v == nil || v.IsNull() {
 		if required {
 			r.fault(n, path+"."+key, "is required")
 		}
 		return ""
 	}
-	s, ok := v.scalar.(string)
+	s, ok := v.Scalar.(string)
 	if !ok {
 		hint := ""
-		if v.fields == nil && v.items == nil {
+		if v.Fields == nil && v.Items == nil {
 			hint = "; put it in quotes"
 		}
-		r.fault(v, path+"."+key, "must be text, but is "+v.kind()+hint)
+		r.fault(v, path+"."+key, "must be text, but is "+v.Kind()+hint)
 	} else if s == "" && required {
 		r.fault(v, path+"."+key, "must not be empty")
 	}
 	return s
 }
 
-func (r *reader) boolean(n *node, path, key string, otherwise bool) bool {
-	v := n.fields[key]
-	if v == nil || v.isNull() {
+func (r *reader) boolean(n *configfile.Node, path, key string, otherwise bool) bool {
+	v := n.Fields[key]
+	if v == nil || v.IsNull() {
 		return otherwise
 	}
-	b, ok := v.scalar.(bool)
+	b, ok := v.Scalar.(bool)
 	if !ok {
-		r.fault(v, path+"."+key, "must be true or false, but is "+v.kind())
+		r.fault(v, path+"."+key, "must be true or false, but is "+v.Kind())
 	}
 	return b
 }
 
-func (r *reader) texts(n *node, path, key string, required bool) []string {
-	v := n.fields[key]
-	if v == nil || v.isNull() {
+func (r *reader) texts(n *configfile.Node, path, key string, required bool) []string {
+	v := n.Fields[key]
+	if v == nil || v.IsNull() {
 		if required {
 			r.fault(n, path+"."+key, "is required: a list with at least one name")
 		}
 		return nil
 	}
-	if v.items == nil {
-		r.fault(v, path+"."+key, "must be a list, but is "+v.kind())
+	if v.Items == nil {
+		r.fault(v, path+"."+key, "must be a list, but is "+v.Kind())
 		return nil
 	}
-	if required && len(v.items) == 0 {
+	if required && len(v.Items) == 0 {
 		r.fault(v, path+"."+key, "must have at least one name")
 	}
 	var out []string
-	for i, item := range v.items {
-		s, ok := item.scalar.(string)
+	for i, item := range v.Items {
+		s, ok := item.Scalar.(string)
 		if !ok || s == "" {
-			r.fault(item, fmt.Sprintf("%s.%s[%d]", path, key, i), "must be a name, but is "+item.kind())
+			r.fault(item, fmt.Sprintf("%s.%s[%d]", path, key, i), "must be a name, but is "+item.Kind())
 			continue
 		}
 		out = append(out, s)
@@ -235,13 +245,13 @@ func (r *reader) texts(n *node, path, key string, required bool) []string {
 	return out
 }
 
-func (r *reader) oneOf(n *node, path, key string, values ...string) string {
+func (r *reader) oneOf(n *configfile.Node, path, key string, values ...string) string {
 	s := r.text(n, path, key, false)
 	if s == "" {
 		return values[0]
 	}
 	if !slices.Contains(values, s) {
-		r.fault(n.fields[key], path+"."+key, "must be one of "+strings.Join(values, ", "))
+		r.fault(n.Fields[key], path+"."+key, "must be one of "+strings.Join(values, ", "))
 	}
 	return s
 }
@@ -265,11 +275,11 @@ func (r *reader) source() *sourceConfig {
 		r.fault(n, path+".name", "neither name nor path says servicenow, and this binary serves no other source")
 	}
 	if slices.ContainsFunc(r.config.sources, func(o *sourceConfig) bool { return o.name == s.name && s.name != "" }) {
-		r.fault(n.fields["name"], path+".name", "another source has the same name")
+		r.fault(n.Fields["name"], path+".name", "another source has the same name")
 	}
-	if b := n.fields["backend_options"]; b != nil && !b.isNull() {
-		if b.fields == nil {
-			r.fault(b, path+".backend_options", "must be a mapping, but is "+b.kind())
+	if b := n.Fields["backend_options"]; b != nil && !b.IsNull() {
+		if b.Fields == nil {
+			r.fault(b, path+".backend_options", "must be a mapping, but is "+b.Kind())
 		} else {
 			bp := path + ".backend_options"
 			r.only(b, bp, "table_name", "connection")
@@ -279,11 +289,11 @@ func (r *reader) source() *sourceConfig {
 			}
 		}
 	}
-	if v := n.fields["spec"]; v != nil && !v.isNull() {
-		if v.fields == nil {
-			r.fault(v, path+".spec", "must be a mapping, but is "+v.kind())
-		} else if len(v.fields) > 0 {
-			s.spec = v.plain()
+	if v := n.Fields["spec"]; v != nil && !v.IsNull() {
+		if v.Fields == nil {
+			r.fault(v, path+".spec", "must be a mapping, but is "+v.Kind())
+		} else if len(v.Fields) > 0 {
+			s.spec = v.Plain()
 		}
 	}
 	return s
@@ -295,12 +305,12 @@ func (r *reader) link(s *sourceConfig) {
 	names := r.texts(n, path, "destinations", true)
 	for i, name := range names {
 		if r.config.destinations[name] == nil {
-			r.fault(n.fields["destinations"], fmt.Sprintf("%s.destinations[%d]", path, i),
+			r.fault(n.Fields["destinations"], fmt.Sprintf("%s.destinations[%d]", path, i),
 				fmt.Sprintf("there is no destination %q in this config", name))
 		}
 	}
 	if len(names) > 1 {
-		r.fault(n.fields["destinations"], path+".destinations", "this command writes one destination per source")
+		r.fault(n.Fields["destinations"], path+".destinations", "this command writes one destination per source")
 	}
 	if len(names) > 0 {
 		s.destination = names[0]
@@ -325,24 +335,24 @@ func (r *reader) destination() {
 		pkMode:      r.oneOf(n, path, "pk_mode", pkDefault, pkCqIDOnly),
 	}
 	for _, key := range []string{"sync_group_id", "transformers"} {
-		if v := n.fields[key]; v != nil && !v.isNull() && v.scalar != "" && (v.items == nil || len(v.items) > 0) {
+		if v := n.Fields[key]; v != nil && !v.IsNull() && v.Scalar != "" && (v.Items == nil || len(v.Items) > 0) {
 			r.fault(v, path+"."+key, "is not supported by this command; use `cloudquery sync`")
 		}
 	}
 	if r.boolean(n, path, "send_sync_summary", false) {
-		r.fault(n.fields["send_sync_summary"], path+".send_sync_summary", "is not supported by this command; use `cloudquery sync`")
+		r.fault(n.Fields["send_sync_summary"], path+".send_sync_summary", "is not supported by this command; use `cloudquery sync`")
 	}
 	r.databaseSpec(d)
 	if r.config.destinations[d.name] != nil && d.name != "" {
-		r.fault(n.fields["name"], path+".name", "another destination has the same name")
+		r.fault(n.Fields["name"], path+".name", "another destination has the same name")
 	}
 	r.config.destinations[d.name] = d
 }
 
 func (r *reader) databaseSpec(d *destinationConfig) {
 	path := "$.spec.spec"
-	n := r.spec.fields["spec"]
-	if n == nil || n.fields == nil {
+	n := r.spec.Fields["spec"]
+	if n == nil || n.Fields == nil {
 		r.fault(r.spec, path, "must be a mapping with connection_string, for example ./servicenow.db")
 		return
 	}
@@ -353,12 +363,12 @@ func (r *reader) databaseSpec(d *destinationConfig) {
 }
 
 // positive returns 0 when the key is left out.
-func (r *reader) positive(n *node, path, key string) int64 {
-	v := n.fields[key]
-	if v == nil || v.isNull() {
+func (r *reader) positive(n *configfile.Node, path, key string) int64 {
+	v := n.Fields[key]
+	if v == nil || v.IsNull() {
 		return 0
 	}
-	switch i := v.scalar.(type) {
+	switch i := v.Scalar.(type) {
 	case int64:
 		if i > 0 {
 			return i
@@ -383,17 +393,17 @@ func connectionPattern() *regexp.Regexp {
 	return regexp.MustCompile(`@@plugins\.([a-zA-Z0-9_-]+)\.connection`)
 }
 
-func findConnections(n *node, path string) []connectionRef {
+func findConnections(n *configfile.Node, path string) []connectionRef {
 	var refs []connectionRef
-	if s, ok := n.scalar.(string); ok {
+	if s, ok := n.Scalar.(string); ok {
 		for _, m := range connectionPattern().FindAllStringSubmatch(s, -1) {
-			refs = append(refs, connectionRef{m[1], path, n.line})
+			refs = append(refs, connectionRef{m[1], path, n.Line})
 		}
 	}
-	for _, k := range n.keys {
-		refs = append(refs, findConnections(n.fields[k], path+"."+k)...)
+	for _, k := range n.Keys {
+		refs = append(refs, findConnections(n.Fields[k], path+"."+k)...)
 	}
-	for i, item := range n.items {
+	for i, item := range n.Items {
 		refs = append(refs, findConnections(item, fmt.Sprintf("%s[%d]", path, i))...)
 	}
 	return refs
