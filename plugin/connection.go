@@ -85,7 +85,7 @@ func (s *source) examine(ctx context.Context, instance spec.NamedInstance) (doct
 		return doctor.Config{}, fmt.Errorf("reading incidents.query: %w", err)
 	}
 	cfg := doctor.Config{
-		Name: label(instance), BaseURL: base, Grant: i.Auth.GrantType, Query: query, Picked: -1,
+		Name: label(instance), BaseURL: base, Grant: i.Auth.GrantType, Query: query, Picked: -1, Fields: i.Incidents.Fields,
 		PageSize: i.PageSize, Concurrency: i.Concurrency, MaxRequestsPerHour: i.MaxRequestsPerHour,
 		UserAgent: "cq-source-servicenow/" + Version, Logger: s.logger,
 	}

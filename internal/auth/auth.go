@@ -17,7 +17,7 @@ import (
 type Deps struct {
 	// HTTPClient sends token requests: a chain without Auth and without limits. The token grants need it.
 	HTTPClient *http.Client
-	// Logger gets no line above debug, apart from a warning for each wait on a failing token endpoint.
+	// Logger gets no line above debug, apart from one at info for each wait on a failing token endpoint.
 	Logger zerolog.Logger
 	// Clock is time.Now when nil.
 	Clock func() time.Time

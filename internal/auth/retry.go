@@ -52,7 +52,7 @@ func (e *endpoint) token(ctx context.Context, g grant) (*answer, error) {
 		if left = mostElapsed - e.now().Sub(start); try == mostTries || wait >= left {
 			return nil, unavailable(transient, try)
 		}
-		e.logger.Warn().Str("reason", e.scrub.clean(transient.Error())).Int("try", try).Str("wait", wait.Round(time.Millisecond).String()).
+		e.logger.Info().Str("reason", e.scrub.clean(transient.Error())).Int("try", try).Str("wait", wait.Round(time.Millisecond).String()).
 			Msg("the token endpoint fails, trying again")
 		timer := time.NewTimer(wait)
 		select {

@@ -92,7 +92,7 @@ func TestDoctorExaminesEverySource(t *testing.T) {
 	require.Contains(t, out, "first, production ("+server.URL+")")
 	require.Contains(t, out, "first, test (")
 	require.Contains(t, out, "my-servicenow, ")
-	require.Contains(t, out, "ok 21, warning 0, failed 0, skipped 0")
+	require.Contains(t, out, "ok 22, warning 0, failed 0, skipped 0")
 	require.NotContains(t, out, "\x1b")
 	require.NotContains(t, out, "12345678")
 

@@ -27,7 +27,7 @@ func (a *app) emulator() *cobra.Command {
 				return err
 			}
 			defer running.stop()
-			fmt.Fprintf(a.stdout, "A ServiceNow stand-in with %d incidents listens on %s. Ctrl-C ends it. A config for it:\n\n%s",
+			fmt.Fprintf(a.stdout, "A ServiceNow stand-in with %d incidents listens on %s. Ctrl-C ends it.\nIn a browser, sign in as emulator.user with emulator-password. A config for it:\n\n%s",
 				len(running.SysIDs("incident")), running.url, emulatorConfig(running.url, "emulator.db"))
 			select {
 			case <-cmd.Context().Done():
@@ -66,7 +66,7 @@ func startEmulator(address string, cfg emulator.Config) (*runningEmulator, error
 	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("starting the emulator: %w", err)
+		return nil, fmt.Errorf("starting the emulator: %w; --address chooses another address", err)
 	}
 	e := emulator.New(cfg)
 	running := &runningEmulator{
@@ -95,7 +95,7 @@ func emulatorConfig(url, database string) string {
 spec:
   name: servicenow
   registry: local
-  path: cq-source-servicenow
+  path: ./cq-source-servicenow
   tables: ["*"]
   destinations: [sqlite]
   backend_options:
@@ -112,7 +112,7 @@ spec:
 kind: destination
 spec:
   name: sqlite
-  registry: embedded
+  registry: embedded # for cq-source-servicenow sync; the CloudQuery CLI has other registries
   path: sqlite
   write_mode: overwrite
   spec:

@@ -44,7 +44,7 @@ func (e *examination) incidents(ctx context.Context) outcome {
 func (e *examination) attachments(ctx context.Context) outcome {
 	const next = "give the user read access to sys_attachment (System Security > Access Control), as the role itil has for attachments of records it reads; and " + webServices
 	list, err := e.client.ListRecords(ctx, "sys_attachment", servicenow.ListOptions{
-		Query:  servicenow.Where(servicenow.Clause{Field: "table_name", Operator: "=", Value: "incident"}),
+		Query:  servicenow.Where(servicenow.Clause{Field: "table_name", Operator: "IN", Value: "incident,ZZ_YYincident"}),
 		Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: 20, Count: true,
 	})
 	if err != nil {
@@ -94,15 +94,29 @@ func (e *examination) tables(ctx context.Context) outcome {
 }
 
 func (e *examination) choices(ctx context.Context) outcome {
-	return e.metadata(ctx, "the possible values of choice fields",
-		"display values come with the records all the same; only the lists of possible values stay unknown",
-		"give the user the role personalize_choices, or a read ACL on sys_choice", "sys_choice")
+	return e.notNeeded(ctx, "display values come with the records", "sys_choice")
 }
 
 func (e *examination) layout(ctx context.Context) outcome {
-	return e.metadata(ctx, "the order of the fields in the text of the default view",
-		"the text of the default view is made with the out-of-box form",
-		"give the user the role personalize_form, or read ACLs on sys_ui_section and sys_ui_element", "sys_ui_section", "sys_ui_element")
+	return e.notNeeded(ctx, "the order of the fields on the form plays no part", "sys_ui_section", "sys_ui_element")
+}
+
+// notNeeded only informs, of tables that a sync does not read.
+func (e *examination) notNeeded(ctx context.Context, why string, tables ...string) outcome {
+	o := e.metadata(ctx, "", "", "", tables...)
+	if o.err != nil && !refused(o.err) {
+		return o
+	}
+	readable := o.state == OK
+	verb := "cannot be read, and"
+	if readable {
+		verb = "can be read, and"
+	}
+	what := "is not needed: "
+	if len(tables) > 1 {
+		what = "are not needed: "
+	}
+	return ok(names(tables) + " " + verb + " " + what + why).with(map[string]any{"readable": readable})
 }
 
 // journal only informs: the sync does not read that table, whose rows go past the rights on the fields.

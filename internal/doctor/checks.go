@@ -25,6 +25,7 @@ const (
 	CodeConcurrency  = "SN-DOC-019"
 	CodeClock        = "SN-DOC-020"
 	CodeFirstLoad    = "SN-DOC-021"
+	CodeSpecFields   = "SN-DOC-022"
 )
 
 // check is one question to the instance.
@@ -63,5 +64,6 @@ func checks() []check {
 		{CodeConcurrency, "concurrency", "Requests side by side", sample, false, (*examination).concurrency},
 		{CodeClock, "clock", "Clock", []string{CodeInstance}, false, (*examination).clock},
 		{CodeFirstLoad, "first_load", "First load, estimated", sample, false, (*examination).firstLoad},
+		{CodeSpecFields, "spec_fields", "Fields that the spec names", sample, false, (*examination).specFields},
 	}
 }

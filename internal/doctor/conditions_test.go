@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cqservicenow/cq-source-servicenow/internal/auth"
+	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
 	"github.com/cqservicenow/cq-source-servicenow/internal/emulator"
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 )
@@ -92,14 +93,14 @@ func TestEveryConditionIsFound(t *testing.T) {
 			given: func(i *instance) { i.DenyTable("incident", emulator.DenyForbidden) },
 			want: states{
 				CodeIncidents: Failed, CodeAttachments: Warning, CodeFields: Skipped, CodeUTC: Skipped, CodeQuery: Skipped, CodeUnknownField: Skipped,
-				CodeRows: Skipped, CodeIndex: Skipped, CodeConcurrency: Skipped, CodeFirstLoad: Skipped,
+				CodeRows: Skipped, CodeIndex: Skipped, CodeConcurrency: Skipped, CodeFirstLoad: Skipped, CodeSpecFields: Skipped,
 			}, code: CodeIncidents, cause: servicenow.CodeTableForbidden, next: "itil",
 		},
 		"all incidents hidden": {
 			given: func(i *instance) { i.HideRows("incident", func(string, func(string) string) bool { return true }) },
 			want: states{
 				CodeIncidents: Failed, CodeAttachments: Warning, CodeFields: Skipped, CodeUTC: Skipped, CodeQuery: Skipped, CodeUnknownField: Skipped,
-				CodeRows: Skipped, CodeIndex: Skipped, CodeConcurrency: Skipped, CodeFirstLoad: Skipped,
+				CodeRows: Skipped, CodeIndex: Skipped, CodeConcurrency: Skipped, CodeFirstLoad: Skipped, CodeSpecFields: Skipped,
 			}, code: CodeIncidents, seen: "400 incidents are counted", next: "domain",
 		},
 		"answers cut": {
@@ -126,7 +127,7 @@ func TestEveryConditionIsFound(t *testing.T) {
 		},
 		"choices empty": {
 			given: func(i *instance) { i.DenyTable("sys_choice", emulator.DenyEmpty) },
-			want:  states{CodeChoices: Warning}, code: CodeChoices, next: "personalize_choices",
+			want:  states{}, code: CodeChoices, seen: "cannot be read, and is not needed",
 		},
 		"choices fail": {
 			given: func(i *instance) {
@@ -136,7 +137,7 @@ func TestEveryConditionIsFound(t *testing.T) {
 		},
 		"layout forbidden": {
 			given: func(i *instance) { i.DenyTable("sys_ui_element", emulator.DenyForbidden) },
-			want:  states{CodeLayout: Warning}, code: CodeLayout, cause: servicenow.CodeTableForbidden, seen: "sys_ui_element", next: "personalize_form",
+			want:  states{}, code: CodeLayout, seen: "sys_ui_element cannot be read, and are not needed",
 		},
 		"journal forbidden": {
 			given: func(i *instance) { i.DenyTable("sys_journal_field", emulator.DenyForbidden) },
@@ -269,6 +270,16 @@ func TestEveryConditionIsFound(t *testing.T) {
 				}
 			},
 			want: states{CodeConcurrency: Warning}, code: CodeConcurrency, seen: "queue full", next: "concurrency",
+		},
+		"an unknown field in the query": {
+			given: func(i *instance) {
+				i.cfg.Query = servicenow.Where(servicenow.Clause{Field: "prioritee", Operator: "=", Value: "1"})
+			},
+			want: states{CodeSpecFields: Failed}, code: CodeSpecFields, cause: dictionary.CodeUnknownField, seen: "prioritee", next: "Dictionary",
+		},
+		"an unknown field among the columns": {
+			given: func(i *instance) { i.cfg.Fields = []string{"number", "u_*", "numbr"} },
+			want:  states{CodeSpecFields: Failed}, code: CodeSpecFields, cause: dictionary.CodeUnknownField, seen: "numbr", next: "Dictionary",
 		},
 		"clocks differ": {
 			emulator: emulator.Config{Now: func() time.Time { return time.Now().Add(10 * time.Minute) }},

@@ -31,6 +31,8 @@ type Config struct {
 	// Query is the spec's incidents.query; Picked is how many single incidents the spec names, -1 without such a choice.
 	Query  servicenow.Query
 	Picked int
+	// Fields is the spec's incidents.fields, patterns included.
+	Fields []string
 	// PageSize, Concurrency and MaxRequestsPerHour are those of the spec; a page size of 0 is the default.
 	PageSize, Concurrency, MaxRequestsPerHour int
 

@@ -50,6 +50,10 @@ func (l *childLog) line(raw []byte) {
 	}
 	text := level.String() + ": " + describe(fields)
 	l.keep(text)
+	// A retry is no warning, since it may still succeed; whoever waits for the sync wants to know all the same.
+	if fields[zerolog.MessageFieldName] == "trying a request again" {
+		l.progress.note(text)
+	}
 	if level == zerolog.WarnLevel || level >= zerolog.ErrorLevel && level < zerolog.NoLevel {
 		l.count(level)
 		l.progress.note(text)

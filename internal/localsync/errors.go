@@ -69,7 +69,6 @@ func (f *faults) err(config string) error {
 		}
 		b.WriteString(": " + x.text)
 	}
-	b.WriteString("\n")
 	return usererror.New(codeConfigFaults, b.String(), "correct the config and run the sync again")
 }
 
@@ -80,7 +79,7 @@ var errConnectionLost = errors.New("the connection to the source plugin broke")
 // one comes back as it was.
 func rpcError(err error, code, message, next string) error {
 	text := status.Convert(err).Message()
-	re := regexp.MustCompile(`(?s)(SN-[A-Z]+-\d{3}): (.*)\. Next step: (.*)\.`)
+	re := regexp.MustCompile(`(?s)(SN-[A-Z]+-\d{3}): (.*)(?:\. |\n)Next step: (.*)\.`)
 	if m := re.FindStringSubmatch(text); m != nil {
 		return usererror.New(m[1], m[2], m[3])
 	}

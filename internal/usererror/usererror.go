@@ -36,6 +36,9 @@ func (e *Error) Error() string {
 	b.WriteString(": ")
 	b.WriteString(e.Message)
 	separator := ". "
+	if strings.Contains(e.Message, "\n") {
+		separator = "\n"
+	}
 	if e.Err != nil {
 		switch cause := e.Err.Error(); {
 		case strings.Contains(cause, "\n"): // a list
