@@ -110,7 +110,7 @@ func TestDoctorExaminesEverySource(t *testing.T) {
 	require.True(t, answer.OK)
 	require.Len(t, answer.Reports, 1)
 	require.Equal(t, "my-servicenow", answer.Reports[0].Source)
-	require.Len(t, answer.Reports[0].Checks, 21)
+	require.Len(t, answer.Reports[0].Checks, 22)
 
 	t.Setenv("DOCTOR_KEY", "canary-wrong")
 	out, err = runDoctorCommand(t, config, "--json")
