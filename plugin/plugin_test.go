@@ -38,7 +38,8 @@ func TestTablesWithoutAConnection(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, tables, 3)
 	_, err = p.Tables(t.Context(), plugin.TableOptions{Tables: []string{"nope"}})
-	require.Error(t, err)
+	require.Equal(t, CodeUnknownTable, usererror.CodeOf(err))
+	require.ErrorContains(t, err, "servicenow_incidents")
 }
 
 func TestInitRefusesABadSpecBeforeAnyRequest(t *testing.T) {

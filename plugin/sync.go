@@ -16,10 +16,14 @@ import (
 	"github.com/cqservicenow/cq-source-servicenow/client/spec"
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
+	"github.com/cqservicenow/cq-source-servicenow/resources"
 )
 
-// CodeIncomplete is the code of a sync that did not read everything.
-const CodeIncomplete = "SN-SYNC-001"
+// Codes of this package.
+const (
+	CodeIncomplete   = "SN-SYNC-001" // a sync did not read everything
+	CodeUnknownTable = "SN-SYNC-002" // the config names a table that is not there
+)
 
 const (
 	// tablesAtOnce is how many tables are read side by side. The scheduler takes numbers below 20 as they are.
@@ -41,6 +45,9 @@ const (
 func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<- message.SyncMessage) error {
 	if s.spec == nil {
 		return errors.New("syncing: the plugin was started without a connection")
+	}
+	if _, err := filter(declare(resources.OutOfBoxIncidentFields()), options.Tables, options.SkipTables, options.SkipDependentTables); err != nil {
+		return err // before any request
 	}
 	state, err := client.OpenState(ctx, options.BackendOptions, s.logger)
 	if err != nil {

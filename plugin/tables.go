@@ -12,6 +12,7 @@ import (
 
 	"github.com/cqservicenow/cq-source-servicenow/client"
 	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
+	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
 	"github.com/cqservicenow/cq-source-servicenow/resources"
 )
 
@@ -26,9 +27,11 @@ func declare(incidentFields []dictionary.Field) schema.Tables {
 }
 
 func filter(tables schema.Tables, include, skip []string, skipDependent bool) (schema.Tables, error) {
+	known := strings.Join(tables.TableNames(), ", ")
 	tables, err := tables.FilterDfs(include, skip, skipDependent)
 	if err != nil {
-		return nil, fmt.Errorf("selecting tables: %w", err)
+		return nil, usererror.Wrap(err, CodeUnknownTable, "`tables` or `skip_tables` of the source names a table that this plugin does not have",
+			"choose from "+known+", or write * for all")
 	}
 	if err := tables.ValidateDuplicateColumns(); err != nil {
 		return nil, fmt.Errorf("selecting tables: %w", err)
