@@ -157,10 +157,7 @@ func TestRealCLIIntoSQLite(t *testing.T) {
 // serveOverTCP starts the built binary as a gRPC server.
 func (w *world) serveOverTCP() string {
 	w.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(w.t, err)
-	address := listener.Addr().String()
-	require.NoError(w.t, listener.Close())
+	address := freePort(w.t)
 	cmd := exec.CommandContext(w.t.Context(), binary, "serve", "--address", address)
 	require.NoError(w.t, cmd.Start())
 	w.t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
@@ -333,10 +330,7 @@ func startPostgreSQL(t *testing.T) string {
 		out, err := exec.Command("chown", "postgres:", dir).CombinedOutput()
 		require.NoError(t, err, string(out))
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
+	address := freePort(t)
 	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
 	data := filepath.Join(dir, "data")

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -68,10 +69,17 @@ func newFake(t *testing.T, clientSecret string) *fakeInstance {
 
 // freeRedirect is a redirect URI whose port nobody uses.
 func freeRedirect(t *testing.T) string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return fmt.Sprintf("http://%s/callback", listener.Addr())
+	// Below the ports that the system gives to those who name none, so that nobody takes it between here and its use.
+	for range 100 {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
+		if err != nil {
+			continue
+		}
+		defer listener.Close()
+		return fmt.Sprintf("http://%s/callback", listener.Addr())
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 func (f *fakeInstance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
