@@ -10,7 +10,6 @@ import (
 	"github.com/cqservicenow/cq-source-servicenow/client/spec"
 	"github.com/cqservicenow/cq-source-servicenow/internal/cursor"
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
-	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
 )
 
 // CodeNumberUnknown is the code of the warning about numbers that no incident has.
@@ -31,7 +30,7 @@ type Selection struct {
 func newSelection(ctx context.Context, sn *servicenow.Client, s spec.Incidents, warn func(code, message string)) (*Selection, error) {
 	q, err := servicenow.ParseQuery(s.Query)
 	if err != nil {
-		return nil, usererror.Wrap(err, spec.CodeInvalid, "spec.incidents.query cannot be used", "correct the clause; docs/_configuration.md shows what a query may hold")
+		return nil, fmt.Errorf("reading incidents.query: %w", err) // the spec has been checked
 	}
 	selection := &Selection{Query: q}
 	if len(s.SysIDs) == 0 && len(s.Numbers) == 0 {

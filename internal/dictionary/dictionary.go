@@ -261,5 +261,3 @@ func texts(record servicenow.Record) (map[string]string, error) {
 func in(field string, values []string) servicenow.Clause {
 	return servicenow.Clause{Field: field, Operator: "IN", Value: strings.Join(values, ",")}
 }
-
-func contains(list []string, s string) bool { return slices.Contains(list, s) }

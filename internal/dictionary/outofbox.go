@@ -3,6 +3,7 @@ package dictionary
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ func OutOfBox(table string) Table {
 		if len(parts) != 7 {
 			panic(fmt.Sprintf("outofbox.psv: %d parts in %q", len(parts), line))
 		}
-		if parts[0] != table && !contains(t.Ancestors, parts[0]) {
+		if parts[0] != table && !slices.Contains(t.Ancestors, parts[0]) {
 			continue
 		}
 		t.Fields = append(t.Fields, Field{

@@ -54,17 +54,13 @@ func (r Record) value(member string) ([]byte, bool) {
 	return rest[1 : 1+end], true
 }
 
-const second = time.Second
-
 // addSecond returns the date-time one second later.
-func addSecond(at string) string { return shift(at, second) }
-
-func shift(at string, by time.Duration) string {
+func addSecond(at string) string {
 	t, err := time.Parse(DateTime, at)
 	if err != nil {
 		return at
 	}
-	return t.Add(by).Format(DateTime)
+	return t.Add(time.Second).Format(DateTime)
 }
 
 // midTime returns the date-time half way between two seconds, the second of from included and that of through not. A from
@@ -80,7 +76,7 @@ func midTime(from, through string) string {
 			a = time.Time{}
 		}
 	}
-	return a.Add(b.Sub(a) / 2).Truncate(second).Format(DateTime)
+	return a.Add(b.Sub(a) / 2).Truncate(time.Second).Format(DateTime)
 }
 
 // idDigits is the alphabet that ranges of sys_ids are halved in: ids are mostly hexadecimal, but not all.

@@ -34,7 +34,6 @@ type ListOptions struct {
 	Fields  []string // nil: all
 	Display Display
 	Limit   int
-	Offset  int // for one-off lookups; reading a table never pages by it
 	// Count asks for the number of matching rows, readable or not, which costs the instance a count.
 	Count bool
 }
@@ -74,9 +73,6 @@ func (c *Client) listOnce(ctx context.Context, table string, opts ListOptions) (
 	}
 	if len(opts.Fields) > 0 {
 		params.Set("sysparm_fields", strings.Join(opts.Fields, ","))
-	}
-	if opts.Offset > 0 {
-		params.Set("sysparm_offset", strconv.Itoa(opts.Offset))
 	}
 	if !opts.Count {
 		params.Set("sysparm_no_count", "true")
