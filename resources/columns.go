@@ -1,6 +1,8 @@
 package resources
 
 import (
+	"maps"
+
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/cloudquery/plugin-sdk/v4/schema"
 	"github.com/cloudquery/plugin-sdk/v4/types"
@@ -89,6 +91,18 @@ func (c *columns) field(f dictionary.Field) {
 func (c *columns) link(table string) {
 	c.add(schema.Column{Name: "url", Type: arrow.BinaryTypes.String, Description: "Address that opens the record in a browser."},
 		arrowjson.Column{Source: arrowjson.Link, Text: "/" + table + ".do?sys_id="})
+}
+
+// text appends the column `text`; a Composed column takes its place in the reading of an instance.
+func (c *columns) text(description string) {
+	c.add(schema.Column{Name: "text", Type: arrow.BinaryTypes.String, Description: description}, arrowjson.Column{Source: arrowjson.Null})
+}
+
+// with returns how the columns are filled, one of them in another way.
+func (c *columns) with(name string, fill arrowjson.Column) map[string]arrowjson.Column {
+	columns := maps.Clone(c.fill)
+	columns[name] = fill
+	return columns
 }
 
 // record appends the column `record`, the whole record as JSON.

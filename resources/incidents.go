@@ -20,6 +20,7 @@ func Incidents(fields []dictionary.Field) *schema.Table {
 	c := newColumns()
 	c.all(fields)
 	c.link("incident")
+	c.text("The incident as its Default view shows it: section by section, each field with its label and human value, and the comments and work notes in the order of time.")
 	c.record("The whole record as JSON, each field with its value and its display value, custom fields included.")
 	return c.table(&schema.Table{
 		Name:        IncidentsTable,
@@ -27,12 +28,16 @@ func Incidents(fields []dictionary.Field) *schema.Table {
 		Description: "Incidents: every field of the incident table, typed, with the human value of each reference and choice beside it. Date-times are in UTC.",
 		Multiplex:   client.PerInstance,
 		Resolver: client.Resolver(IncidentsTable, func(ctx context.Context, cl *client.Client) error {
+			form, err := cl.IncidentForm(ctx)
+			if err != nil {
+				return err
+			}
 			return cl.Run(ctx, client.Reading{
 				Table:   Incidents(fields),
-				Columns: c.fill,
+				Columns: c.with("text", form.Column()),
 				From:    "incident",
 				Queries: cl.Selection.Incidents(),
-				Fields:  cl.Fields,
+				Fields:  form.Fields,
 				Display: servicenow.Both,
 				Of:      cl.Fingerprint("incident", fieldNames(cl.IncidentFields())),
 			})

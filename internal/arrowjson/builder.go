@@ -33,6 +33,10 @@ const (
 	ID
 	// Null is always NULL.
 	Null
+	// Composed is a text made of several fields.
+	Composed
+	// Given is a value that comes beside the record: a text or bytes.
+	Given
 )
 
 // Column fills one column of the schema; columns stand in the schema's order.
@@ -41,7 +45,13 @@ type Column struct {
 	Field  string // for Value, Display and Journal
 	Kind   Kind   // for Value
 	Text   string // for Constant, Link and ID
+	// Compose appends the text of a Composed column, of the fields Of in their order. Nothing appended is NULL.
+	Of      []string
+	Compose func(dst []byte, values []Halves) []byte
 }
+
+// Halves are a field's stored and its display value as text; both are empty where the record does not have the field.
+type Halves struct{ Stored, Shown []byte }
 
 // Builder collects rows for record batches of one table. It is not safe for concurrent use.
 type Builder struct {
@@ -57,6 +67,18 @@ type Builder struct {
 	invalid map[string]int
 	scratch []byte
 	sysID   []byte // of the current row
+	// What Composed columns want of the current row: halves in the order of the columns and their fields, each a part of
+	// the arena.
+	arena    []byte
+	slots    []slot
+	halves   []Halves
+	composed []byte
+}
+
+// slot is a field's halves in the arena: the stored one from begin, the shown one from middle.
+type slot struct {
+	row                uint64 // that filled it
+	begin, middle, end int
 }
 
 type column struct {
@@ -65,6 +87,7 @@ type column struct {
 	append func(text []byte) bool
 	null   func()
 	filled uint64 // the row that last filled it
+	slots  int    // of a Composed column: its first slot
 }
 
 // NewBuilder returns a builder for a schema; columns says how each of its columns is filled.
@@ -96,18 +119,28 @@ func NewBuilder(mem memory.Allocator, schema *arrow.Schema, columns []Column) (*
 			}
 			b.columns[i].append = appendText(text)
 			b.fields.bind(c.Field, i, true)
+		case Composed:
+			b.columns[i].slots = len(b.slots)
+			for _, field := range c.Of {
+				b.fields.want(field, len(b.slots))
+				b.slots = append(b.slots, slot{})
+			}
+			b.fixed = append(b.fixed, i)
 		case Whole:
 			b.whole = append(b.whole, i)
 		default:
 			b.fixed = append(b.fixed, i)
 		}
 	}
+	b.halves = make([]Halves, len(b.slots))
 	return b, nil
 }
 
-// Append adds one record, a complete and valid JSON object.
-func (b *Builder) Append(record []byte) error {
+// Append adds one record, a complete and valid JSON object. given are the values of the Given columns, in their order; nil
+// is NULL.
+func (b *Builder) Append(record []byte, given ...[]byte) error {
 	b.row++
+	b.arena = b.arena[:0]
 	b.fields.start()
 	b.sysID = b.sysID[:0]
 	err := members(record, func(key, value []byte) error {
@@ -124,6 +157,9 @@ func (b *Builder) Append(record []byte) error {
 		}
 		for _, i := range f.displays {
 			b.fill(i, shown)
+		}
+		for _, i := range f.slots {
+			b.keep(i, stored, shown)
 		}
 		if f.name == "sys_id" {
 			b.sysID = append(b.sysID[:0], b.text(stored)...)
@@ -143,7 +179,15 @@ func (b *Builder) Append(record []byte) error {
 			b.columns[i].filled = b.row
 		}
 	}
+	b.bytes += 2 * len(record) // once in the columns and once whole
 	for _, i := range b.fixed {
+		if b.columns[i].Source == Given {
+			if len(given) > 0 {
+				b.fillGiven(i, given[0])
+				given = given[1:]
+			}
+			continue
+		}
 		b.fillFixed(i)
 	}
 	for i := range b.columns {
@@ -152,8 +196,54 @@ func (b *Builder) Append(record []byte) error {
 		}
 	}
 	b.rows++
-	b.bytes += 2 * len(record) // once in the columns and once whole
 	return nil
+}
+
+// keep copies a field's halves for the Composed columns. A field that appears twice keeps its first value.
+func (b *Builder) keep(i int, stored, shown []byte) {
+	s := &b.slots[i]
+	if s.row == b.row {
+		return
+	}
+	s.row, s.begin = b.row, len(b.arena)
+	b.arena = append(b.arena, b.text(stored)...)
+	s.middle = len(b.arena)
+	b.arena = append(b.arena, b.text(shown)...)
+	s.end = len(b.arena)
+}
+
+// compose fills a Composed column.
+func (b *Builder) compose(c *column, text *array.StringBuilder) bool {
+	halves := b.halves[c.slots : c.slots+len(c.Of)]
+	for i := range halves {
+		halves[i] = Halves{}
+		if s := b.slots[c.slots+i]; s.row == b.row {
+			halves[i] = Halves{Stored: b.arena[s.begin:s.middle], Shown: b.arena[s.middle:s.end]}
+		}
+	}
+	b.composed = c.Compose(b.composed[:0], halves)
+	if len(b.composed) == 0 {
+		return false
+	}
+	b.bytes += len(b.composed)
+	text.BinaryBuilder.Append(b.composed)
+	return true
+}
+
+func (b *Builder) fillGiven(i int, value []byte) {
+	if value == nil {
+		return
+	}
+	switch builder := b.records.Field(i).(type) {
+	case *array.StringBuilder:
+		builder.BinaryBuilder.Append(value)
+	case *array.BinaryBuilder:
+		builder.Append(value)
+	default:
+		return
+	}
+	b.bytes += len(value)
+	b.columns[i].filled = b.row
 }
 
 // fill sets a column from a field's JSON text. A field that appears twice keeps its first value.
@@ -180,6 +270,10 @@ func (b *Builder) fillFixed(i int) {
 		b.records.Field(i).(*array.StringBuilder).Append(c.Text)
 	case Link:
 		b.records.Field(i).(*array.StringBuilder).Append(c.Text + string(b.sysID))
+	case Composed:
+		if !b.compose(c, b.records.Field(i).(*array.StringBuilder)) {
+			return
+		}
 	case ID:
 		b.records.Field(i).(*types.UUIDBuilder).Append(RowID(c.Text, string(b.sysID)))
 	default:

@@ -12,6 +12,7 @@ type field struct {
 	name     string
 	values   []int // columns filled from the stored value
 	displays []int // columns filled from the display value
+	slots    []int // places for both halves
 }
 
 // maxOrder bounds what is remembered of the order, whatever an instance sends.
@@ -22,16 +23,25 @@ func newFields() fields {
 }
 
 func (f *fields) bind(name string, column int, display bool) {
+	if known := f.field(name); display {
+		known.displays = append(known.displays, column)
+	} else {
+		known.values = append(known.values, column)
+	}
+}
+
+func (f *fields) want(name string, slot int) {
+	known := f.field(name)
+	known.slots = append(known.slots, slot)
+}
+
+func (f *fields) field(name string) *field {
 	known := f.byName[name]
 	if known == nil {
 		known = &field{name: name}
 		f.byName[name] = known
 	}
-	if display {
-		known.displays = append(known.displays, column)
-	} else {
-		known.values = append(known.values, column)
-	}
+	return known
 }
 
 func (f *fields) start() { f.at = 0 }

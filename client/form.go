@@ -1,0 +1,100 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cqservicenow/cq-source-servicenow/internal/arrowjson"
+	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
+	"github.com/cqservicenow/cq-source-servicenow/internal/extract"
+	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
+	"github.com/cqservicenow/cq-source-servicenow/internal/textview"
+)
+
+// CodeWalkedFields is the code of the warning about fields of other records that the form shows and the text does not.
+const CodeWalkedFields = "SN-TEXT-001"
+
+// Form is how the incident's Default view becomes the column `text`.
+type Form struct {
+	view *textview.View
+	// Fields are the incident fields to ask for; nil for all of them.
+	Fields []string
+}
+
+// Column fills the column `text`.
+func (f *Form) Column() arrowjson.Column {
+	return arrowjson.Column{Source: arrowjson.Composed, Of: f.view.Fields(), Compose: f.view.Append}
+}
+
+// IncidentForm reads the layout of the incident's Default view. Where the spec names fields, the text shows these alone.
+func (c *Client) IncidentForm(ctx context.Context) (*Form, error) {
+	layout, err := c.Tables.DefaultView(ctx, "incident")
+	if err != nil {
+		return nil, fmt.Errorf("reading the incident form: %w", err)
+	}
+	form := &Form{Fields: c.Fields}
+	if c.Fields == nil {
+		if form.Fields, err = c.withWalked(ctx, layout); err != nil {
+			return nil, fmt.Errorf("reading the incident form: %w", err)
+		}
+	}
+	asked := func(field string) bool {
+		if form.Fields == nil {
+			return !strings.Contains(field, ".")
+		}
+		return slices.Contains(form.Fields, field)
+	}
+	form.view = textview.New(layout, asked, extract.HTML)
+	return form, nil
+}
+
+// withWalked returns every field of incident and the fields of other records that the form shows: an instance returns a
+// dot-walked field only to a request that names all of its fields. It returns nil when there is none, or when there are too
+// many to name.
+func (c *Client) withWalked(ctx context.Context, layout *dictionary.Layout) ([]string, error) {
+	walked := slices.DeleteFunc(layout.Fields(), func(field string) bool { return !strings.Contains(field, ".") })
+	if len(walked) == 0 {
+		return nil, nil
+	}
+	fields, err := c.everyField(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fields = append(fields, walked...)
+	slices.Sort(fields)
+	fields = slices.Compact(fields)
+	// A request with its query stays below the 6,000 characters that every proxy lets pass.
+	const most = 4500
+	if len(strings.Join(fields, ",")) > most || !c.Tables.Table("incident").FromInstance {
+		c.Warn(CodeWalkedFields, "the incident form shows fields of other records ("+strings.Join(walked, ", ")+"), which `text` leaves out: "+
+			"they can be read only by naming every field, and these are too many or not known")
+		return nil, nil
+	}
+	return fields, nil
+}
+
+// everyField returns the names of the dictionary and those that records show, since a part of the dictionary may be hidden.
+func (c *Client) everyField(ctx context.Context) ([]string, error) {
+	names := []string{"sys_tags"} // which has no place in the dictionary
+	for _, f := range c.Tables.Table("incident").Fields {
+		names = append(names, f.Name)
+	}
+	const sample = 20
+	list, err := c.ServiceNow.ListRecords(ctx, "incident", servicenow.ListOptions{Display: servicenow.Values, Limit: sample})
+	if err != nil {
+		return nil, err
+	}
+	for _, record := range list.Records {
+		var keys map[string]json.RawMessage
+		if err := json.Unmarshal(record, &keys); err != nil {
+			return nil, fmt.Errorf("reading a record's fields: %w", err)
+		}
+		for name := range keys {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}

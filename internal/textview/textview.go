@@ -1,0 +1,223 @@
+// Package textview writes a record as the text that its form shows: section by section, each field's label and human value,
+// and the journal in the order of time. The same record always gives the same text.
+//
+//	Number: INC0010001
+//	Caller: Beth Anglin
+//	Description:
+//	The printer on floor 3
+//	does not print.
+//
+//	Notes
+//	Watch list: Joe Employee
+//	Activities:
+//	2026-11-02 08:14:09 - Beth Anglin (Additional comments)
+//	It still does not print.
+//
+// Fields without a value are left out, and with them sections of which nothing is left.
+package textview
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/cqservicenow/cq-source-servicenow/internal/arrowjson"
+	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
+)
+
+// View writes the records of one table. It is not safe for concurrent use.
+type View struct {
+	sections []section
+	fields   []string
+	journals journals
+	html     func(string) string
+}
+
+type section struct {
+	caption  string
+	elements []element
+}
+
+// element is a field, by its place among the view's fields, or a journal.
+type element struct {
+	label   string
+	field   int
+	html    bool
+	journal bool
+	stream  bool // the activity stream, with every journal of the form
+}
+
+// combined is the field with both comments and work notes.
+const combined = "comments_and_work_notes"
+
+// New returns the view of a form. asked tells whether the records hold a field, html turns a value with markup into text.
+func New(l *dictionary.Layout, asked func(field string) bool, html func(string) string) *View {
+	v := &View{html: html}
+	v.journals.stamps = [3]int{v.field("sys_updated_on"), v.field("sys_created_on"), v.field("opened_at")}
+	v.journals.streamed = -1
+	if asked(combined) {
+		v.journals.streamed = v.field(combined)
+	}
+	for _, name := range []string{"comments", "work_notes"} {
+		if asked(name) {
+			v.journals.parts = append(v.journals.parts, v.field(name))
+		}
+	}
+	hasStream := slices.ContainsFunc(l.Sections, func(s dictionary.Section) bool {
+		return slices.ContainsFunc(s.Elements, dictionary.Element.Activity)
+	})
+	for _, s := range l.Sections {
+		out := section{caption: line(s.Caption)}
+		for _, e := range s.Elements {
+			journal := strings.HasPrefix(e.Type, "journal")
+			ofStream := e.Field == "comments" || e.Field == "work_notes" || e.Field == combined
+			switch {
+			case e.Activity():
+				out.elements = append(out.elements, element{label: "Activities", stream: true})
+			case !asked(e.Field):
+			case ofStream && hasStream: // an input on the form, which the stream shows what was written into
+			case ofStream:
+				out.elements = append(out.elements, element{label: "Activities", stream: true})
+				hasStream = true
+			default:
+				out.elements = append(out.elements, element{
+					label: line(e.Label), field: v.field(e.Field), journal: journal, html: strings.Contains(e.Type, "html"),
+				})
+			}
+		}
+		v.sections = append(v.sections, out)
+	}
+	return v
+}
+
+// Fields are the fields that Append wants, in the order of its values.
+func (v *View) Fields() []string { return v.fields }
+
+func (v *View) field(name string) int {
+	if i := slices.Index(v.fields, name); i >= 0 {
+		return i
+	}
+	v.fields = append(v.fields, name)
+	return len(v.fields) - 1
+}
+
+// Append appends a record's text; values stand in the order of Fields.
+func (v *View) Append(dst []byte, values []arrowjson.Halves) []byte {
+	start := len(dst)
+	for _, s := range v.sections {
+		if len(s.elements) == 0 {
+			continue
+		}
+		mark := len(dst)
+		if len(dst) > start {
+			dst = append(dst, '\n')
+		}
+		if s.caption != "" {
+			dst = append(append(dst, s.caption...), '\n')
+		}
+		head := len(dst)
+		for _, e := range s.elements {
+			dst = v.element(dst, e, values)
+		}
+		if len(dst) == head {
+			dst = dst[:mark]
+		}
+	}
+	return dst
+}
+
+func (v *View) element(dst []byte, e element, values []arrowjson.Halves) []byte {
+	var text []byte
+	switch {
+	case e.stream:
+		text = v.journals.stream(values)
+	case e.journal:
+		text = v.journals.one(values, e.field)
+	default:
+		value := values[e.field]
+		if text = value.Shown; len(text) == 0 {
+			text = value.Stored
+		}
+		if string(text) == "UNKNOWN" && len(value.Stored) == 0 {
+			return dst // how an instance shows a due date that is not set
+		}
+	}
+	if e.html || (e.stream || e.journal) && bytes.Contains(text, []byte("[code]")) {
+		text = []byte(v.plain(string(text), e.html))
+	}
+	mark := len(dst)
+	dst = append(append(dst, e.label...), ':')
+	head := len(dst)
+	if dst = appendLines(append(dst, ' '), text); len(dst) == head+1 {
+		return dst[:mark]
+	}
+	if e.stream || e.journal || bytes.IndexByte(dst[head:], '\n') >= 0 {
+		dst[head] = '\n'
+	}
+	return append(dst, '\n')
+}
+
+// plain turns markup into text: the whole value of an HTML field, or what stands between [code] and [/code] in a journal.
+func (v *View) plain(text string, whole bool) string {
+	if whole {
+		return v.html(text)
+	}
+	var out strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "[code]")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		markup, after, closed := strings.Cut(rest, "[/code]")
+		if !closed {
+			out.WriteString(rest)
+			return out.String()
+		}
+		out.WriteString(v.html(markup))
+		text = after
+	}
+}
+
+// appendLines appends a value with "\n" for line ends, no blanks at the ends of lines, at most one empty line in a row, none
+// at its ends, and without control characters.
+func appendLines(dst, text []byte) []byte {
+	start, gap := len(dst), false
+	for len(text) > 0 {
+		var part []byte
+		part, text = cutLine(text)
+		if part = bytes.TrimRight(part, " \t"); len(part) == 0 {
+			gap = true
+			continue
+		}
+		if len(dst) > start {
+			dst = append(dst, '\n')
+			if gap {
+				dst = append(dst, '\n')
+			}
+		}
+		gap = false
+		for _, c := range part {
+			if c >= ' ' && c != 0x7f || c == '\t' {
+				dst = append(dst, c)
+			}
+		}
+	}
+	return dst
+}
+
+// cutLine splits off the first line; it may end in "\n", "\r" or both.
+func cutLine(text []byte) (first, rest []byte) {
+	end := bytes.IndexAny(text, "\r\n")
+	switch {
+	case end < 0:
+		return text, nil
+	case bytes.HasPrefix(text[end:], []byte("\r\n")):
+		return text[:end], text[end+2:]
+	default:
+		return text[:end], text[end+1:]
+	}
+}
+
+// line makes a label or caption fit one line.
+func line(text string) string { return strings.Join(strings.Fields(text), " ") }
