@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/cqservicenow/cq-source-servicenow/client/spec"
+	"github.com/cqservicenow/cq-source-servicenow/internal/blobstore"
 	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 )
@@ -36,7 +37,8 @@ type Client struct {
 	// and a row may carry a stamp that lies ahead of the clock that answered.
 	Through string
 
-	sync *Sync
+	sync  *Sync
+	store *blobstore.Store // opened as it is needed
 }
 
 // ID names the instance in logs, spans and metrics.
@@ -49,6 +51,7 @@ type Sync struct {
 
 	mu       sync.Mutex
 	readings map[string]error // by table and instance; errRunning until it ends
+	spoolDir string           // made as it is needed
 }
 
 // SyncOptions are what the SDK gives to one sync.

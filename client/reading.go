@@ -51,13 +51,16 @@ type Reading struct {
 	// Also reads more records when a sync is incremental: those that the change of another record brings in. It is given
 	// the key where the incremental window starts.
 	Also func(context.Context, servicenow.Key) iter.Seq2[*servicenow.Page, error]
+	// Beside brings what a row holds beside its record; nil when there is nothing. It is called for several records at
+	// once, and dear: a record that a sync has sent is not brought again as long as it does not change.
+	Beside func(context.Context, servicenow.Record) (Extra, error)
 }
 
 // Run reads the table from its cursor to the sync's clock, sends what it finds as record batches, and leaves a cursor
 // behind them.
 func (c *Client) Run(ctx context.Context, r Reading) error {
 	began := time.Now()
-	start, err := c.start(r)
+	start, stored, err := c.start(r)
 	if err != nil {
 		return err
 	}
@@ -66,6 +69,9 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 		return err
 	}
 	defer out.builder.Release()
+	if err := out.remember(ctx, start, stored); err != nil {
+		return err
+	}
 	for _, q := range r.Queries {
 		for _, w := range []servicenow.Window{{Through: c.Through, Stray: true}, {After: start, Through: c.Through}} {
 			// Only one query in order leaves nothing unread behind its position, and what Also reads depends on the start.
@@ -91,6 +97,7 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 	if err := out.commit(ctx, servicenow.Key{UpdatedOn: c.Now}, true); err != nil {
 		return err
 	}
+	out.recall.warn(c.Warn)
 	c.summarise(r, out, time.Since(began))
 	return nil
 }
@@ -114,35 +121,36 @@ func (c *Client) catchUp(ctx context.Context, r Reading, out *sink, q servicenow
 	}
 }
 
-// start finds where the table's window starts; the zero key is a full sync. It says in the log which of both it is, and why.
-func (c *Client) start(r Reading) (servicenow.Key, error) {
+// start finds where the table's window starts; the zero key is a full sync. stored is the cursor that it goes on from, nil in
+// a full sync. The log says which of both it is, and why.
+func (c *Client) start(r Reading) (start servicenow.Key, stored *cursor.Cursor, err error) {
 	if c.sync.options.State == nil {
-		return servicenow.Key{}, nil
+		return servicenow.Key{}, nil, nil
 	}
-	stored, err := c.sync.options.State.Cursor(c.cursorKey(r))
+	stored, err = c.sync.options.State.Cursor(c.cursorKey(r))
 	if err != nil {
-		return servicenow.Key{}, fmt.Errorf("reading the cursor of %s: %w", r.Table.Name, err)
+		return servicenow.Key{}, nil, fmt.Errorf("reading the cursor of %s: %w", r.Table.Name, err)
 	}
 	log := c.Logger.Info().Str("table", r.Table.Name).Str("instance", c.Label())
 	switch {
 	case stored == nil:
 		log.Msg("full sync: no cursor is stored")
-		return servicenow.Key{}, nil
+		return servicenow.Key{}, nil, nil
 	case stored.Source != r.Of:
 		log.Str("reason", stored.Source.Difference(r.Of)).Msg("full sync: the stored cursor is of another selection")
-		return servicenow.Key{}, nil
+		return servicenow.Key{}, nil, nil
 	case stored.ReadAt > c.Through:
 		// Where the clock really stood at the last sync is not known, nor what has changed since.
 		log.Str("stored", stored.ReadAt).Str("now", c.Now).Msg("full sync: the instance's clock was set back since the cursor was stored")
-		return servicenow.Key{}, nil
+		return servicenow.Key{}, nil, nil
 	}
-	start := stored.Start(c.Spec.Overlap.Duration())
+	start = stored.Start(c.Spec.Overlap.Duration())
 	if stored.Complete {
 		log.Str("from", start.UpdatedOn).Msg("incremental sync")
 	} else {
 		log.Str("from", start.UpdatedOn).Msg("going on with an interrupted sync")
 	}
-	return start, nil
+	return start, stored, nil
 }
 
 func (c *Client) cursorKey(r Reading) string { return cursor.Key(c.InstanceName, c.Name, r.Table.Name) }
@@ -226,10 +234,11 @@ type sink struct {
 	pageSize    *servicenow.PageSize
 	metrics     *metrics.Metrics
 	rows        int
-	sinceCommit int // rows read since the last cursor, those included that Keep drops
-	counted     int // rows that the instance counted in the current window; -1: unknown
-	shown       int // rows that it returned of them
-	hidden      int // the difference, over all windows
+	sinceCommit int    // rows read since the last cursor, those included that Keep drops
+	counted     int    // rows that the instance counted in the current window; -1: unknown
+	shown       int    // rows that it returned of them
+	hidden      int    // the difference, over all windows
+	recall      recall // of what is beside records
 }
 
 func (c *Client) newSink(r Reading) (*sink, error) {
@@ -281,15 +290,23 @@ func (s *sink) add(ctx context.Context, records []servicenow.Record) error {
 			return err
 		}
 	}
-	for _, record := range records {
-		if err := s.builder.Append(record); err != nil {
-			return fmt.Errorf("filling %s: %w", s.table.Name, err)
-		}
-		if s.builder.Rows() >= rowsPerBatch || s.builder.Bytes() >= bytesPerBatch {
-			if err := s.flush(ctx); err != nil {
+	if s.reading.Beside == nil {
+		for _, record := range records {
+			if err := s.append(ctx, record, nil); err != nil {
 				return err
 			}
 		}
+		return nil
+	}
+	return s.addWithExtras(ctx, records)
+}
+
+func (s *sink) append(ctx context.Context, record servicenow.Record, given [][]byte) error {
+	if err := s.builder.Append(record, given...); err != nil {
+		return fmt.Errorf("filling %s: %w", s.table.Name, err)
+	}
+	if s.builder.Rows() >= rowsPerBatch || s.builder.Bytes() >= bytesPerBatch {
+		return s.flush(ctx)
 	}
 	return nil
 }
@@ -316,7 +333,10 @@ func (s *sink) commit(ctx context.Context, position servicenow.Key, complete boo
 		return nil
 	}
 	s.sinceCommit = 0
-	c := &cursor.Cursor{Source: s.reading.Of, Position: position, ReadAt: s.client.Now, Complete: complete}
+	c := &cursor.Cursor{Source: s.reading.Of, Position: position, ReadAt: s.client.Now, Complete: complete, Again: s.recall.again()}
+	if complete {
+		c.Sent = s.recall.sent()
+	}
 	return state.commit(s.client.cursorKey(s.reading), c, s.table, func(m message.SyncMessage) error { return s.client.send(ctx, m) })
 }
 

@@ -62,6 +62,7 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 		return err
 	}
 	running := client.NewSync(clients, client.SyncOptions{State: state, DeterministicID: options.DeterministicCQID, Messages: res})
+	defer running.Close()
 	err = scheduler.NewScheduler(
 		scheduler.WithLogger(s.logger),
 		scheduler.WithConcurrency(tablesAtOnce),

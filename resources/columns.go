@@ -47,7 +47,8 @@ func (c *columns) add(column schema.Column, fill arrowjson.Column) {
 // ours are the names of columns that are no fields; a field of such a name stays in `record`.
 func ours(name string) bool {
 	switch name {
-	case "instance", "url", "text", "record", "record_url":
+	case "instance", "url", "text", "record", "record_url", "content", "content_url", "content_signed_url", "content_sha256",
+		"content_status", "content_error", "text_status", "text_error":
 		return true
 	}
 	return false
@@ -96,6 +97,11 @@ func (c *columns) link(table string) {
 // text appends the column `text`; a Composed column takes its place in the reading of an instance.
 func (c *columns) text(description string) {
 	c.add(schema.Column{Name: "text", Type: arrow.BinaryTypes.String, Description: description}, arrowjson.Column{Source: arrowjson.Null})
+}
+
+// given appends a column whose value comes beside the record.
+func (c *columns) given(name string, dataType arrow.DataType, description string) {
+	c.add(schema.Column{Name: name, Type: dataType, Description: description}, arrowjson.Column{Source: arrowjson.Given})
 }
 
 // with returns how the columns are filled, one of them in another way.

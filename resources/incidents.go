@@ -4,9 +4,12 @@ import (
 	"context"
 	"slices"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/cloudquery/plugin-sdk/v4/schema"
 
 	"github.com/cqservicenow/cq-source-servicenow/client"
+	"github.com/cqservicenow/cq-source-servicenow/client/spec"
+	"github.com/cqservicenow/cq-source-servicenow/internal/arrowjson"
 	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 )
@@ -21,7 +24,8 @@ func Incidents(fields []dictionary.Field) *schema.Table {
 	c.all(fields)
 	c.link("incident")
 	c.text("The incident as its Default view shows it: section by section, each field with its label and human value, and the comments and work notes in the order of time.")
-	c.record("The whole record as JSON, each field with its value and its display value, custom fields included.")
+	c.record("The whole record as JSON, each field with its value and its display value, custom fields included. NULL with `incidents.record: blob`.")
+	c.given("record_url", arrow.BinaryTypes.String, "Address of the record's JSON in the blob store, with `attachments.blob_url`.")
 	return c.table(&schema.Table{
 		Name:        IncidentsTable,
 		Title:       "ServiceNow Incidents",
@@ -32,14 +36,23 @@ func Incidents(fields []dictionary.Field) *schema.Table {
 			if err != nil {
 				return err
 			}
+			fill := c.with("text", form.Column())
+			if cl.Spec.Incidents.Record == spec.RecordBlob {
+				fill["record"] = arrowjson.Column{Source: arrowjson.Null}
+			}
+			store, err := cl.StoreRecords(ctx)
+			if err != nil {
+				return err
+			}
 			return cl.Run(ctx, client.Reading{
 				Table:   Incidents(fields),
-				Columns: c.with("text", form.Column()),
+				Columns: fill,
 				From:    "incident",
 				Queries: cl.Selection.Incidents(),
 				Fields:  form.Fields,
 				Display: servicenow.Both,
-				Of:      cl.Fingerprint("incident", fieldNames(cl.IncidentFields())),
+				Of:      cl.Fingerprint("incident", append(fieldNames(cl.IncidentFields()), cl.RecordMark())),
+				Beside:  store,
 			})
 		}),
 	})

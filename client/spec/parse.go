@@ -142,12 +142,22 @@ func unmarshal(data []byte, s *Spec) error {
 		named.Incidents.SysIDs = slices.Clone(s.Incidents.SysIDs)
 		named.Incidents.Numbers = slices.Clone(s.Incidents.Numbers)
 		named.Incidents.Fields = slices.Clone(s.Incidents.Fields)
+		named.Attachments.ExtractText = clone(s.Attachments.ExtractText)
+		named.Attachments.SignedURLs = clone(s.Attachments.SignedURLs)
 		if err := json.Unmarshal(item, &named); err != nil {
 			return err
 		}
 		s.Instances = append(s.Instances, named)
 	}
 	return nil
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	copied := *p
+	return &copied
 }
 
 func invalid(problems []Problem) error {
@@ -168,9 +178,9 @@ var compiledSchema = sync.OnceValue(func() *jsonschema.Schema {
 	return c.MustCompile("spec.json")
 })
 
-// schemaProblems returns what the JSON schema finds, and durations that its pattern lets through although they do not parse or are out of bounds.
+// schemaProblems returns what the JSON schema finds, and texts that stand for durations and sizes and do not parse or are out of bounds.
 func schemaProblems(doc any) []Problem {
-	problems := durationProblems(doc, nil)
+	problems := textProblems(doc, nil)
 	var validation *jsonschema.ValidationError
 	if err := compiledSchema().Validate(doc); err == nil {
 		return problems
@@ -185,21 +195,43 @@ func schemaProblems(doc any) []Problem {
 	return problems
 }
 
-func durationProblems(doc any, location []string) []Problem {
+func textProblems(doc any, location []string) []Problem {
 	var problems []Problem
-	block, ok := doc.(map[string]any)
-	if !ok {
-		return nil
-	}
-	if text, ok := block["overlap"].(string); ok {
-		if d, err := time.ParseDuration(text); err != nil || d < minOverlap || d > maxOverlap {
-			at := append(slices.Clone(location), "overlap")
-			problems = append(problems, Problem{Path: yamlPath(at), Message: "write a duration from 1s to 168h, such as 5m or 1h30m", location: at})
+	check := func(valid func(string) error, path ...string) {
+		value := doc
+		for _, key := range path {
+			block, _ := value.(map[string]any)
+			value = block[key]
+		}
+		text, ok := value.(string)
+		if !ok {
+			return // absent, or of a type that the schema refuses
+		}
+		if err := valid(text); err != nil {
+			at := append(slices.Clone(location), path...)
+			problems = append(problems, Problem{Path: yamlPath(at), Message: err.Error(), location: at})
 		}
 	}
+	check(func(text string) error {
+		if d, err := time.ParseDuration(text); err != nil || d < minOverlap || d > maxOverlap {
+			return errors.New("write a duration from 1s to 168h, such as 5m or 1h30m")
+		}
+		return nil
+	}, "overlap")
+	check(func(text string) error {
+		if d, err := time.ParseDuration(text); err != nil || d < 0 || d > maxSigned {
+			return errors.New("write a duration from 0s to 168h, such as 1h")
+		}
+		return nil
+	}, "attachments", "signed_urls")
+	check(func(text string) error {
+		_, err := ParseSize(text)
+		return err
+	}, "attachments", "max_size")
+	block, _ := doc.(map[string]any)
 	items, _ := block["instances"].([]any)
 	for i, item := range items {
-		problems = append(problems, durationProblems(item, append(slices.Clone(location), "instances", strconv.Itoa(i)))...)
+		problems = append(problems, textProblems(item, append(slices.Clone(location), "instances", strconv.Itoa(i)))...)
 	}
 	return problems
 }

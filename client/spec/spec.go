@@ -133,13 +133,77 @@ type Incidents struct {
 	// record, custom fields included, in `record`. Custom fields become columns when they are named here; `*` stands for
 	// any text, so `u_*` adds the custom fields to the others that are named, and `*` alone names every field.
 	Fields []string `json:"fields,omitempty" jsonschema:"example=*"`
+
+	// Where the record's JSON goes: `column`, the column `record`; `blob`, a file below `attachments.blob_url`, with its
+	// address in `record_url`; or `both`. The default is `both` with a `blob_url` and `column` without.
+	Record string `json:"record,omitempty" jsonschema:"enum=column,enum=blob,enum=both"`
 }
 
 // Attachments says what to read of the attachments.
 type Attachments struct {
-	// Where the content goes. This version reads the metadata only: `none`.
-	Content string `json:"content,omitempty" jsonschema:"enum=none,default=none"`
+	// Where the content goes: `column`, the column `content`; `blob`, a file below `blob_url`, with its address in
+	// `content_url`; or `none`.
+	Content string `json:"content,omitempty" jsonschema:"enum=column,enum=blob,enum=none,default=column"`
+
+	// Which files are fetched: `text`, those that text can be read from, by their names and types; or `all`. Files of
+	// unknown types count as those with text, since only their content tells.
+	Formats string `json:"formats,omitempty" jsonschema:"enum=text,enum=all,default=text"`
+
+	// Where files go: `s3://bucket`, `gs://bucket`, `azblob://container` or `file:///directory`, with the options that
+	// Go CDK's blob package reads from the query, such as `?prefix=servicenow/` or `?region=eu-central-1`. Credentials
+	// come from the environment, as each provider's own tools read them.
+	BlobURL string `json:"blob_url,omitempty" jsonschema:"example=s3://my-bucket?prefix=servicenow/&region=eu-central-1"`
+
+	// How long the signed addresses in `content_signed_url` are good for, where the store can sign. 0s writes none.
+	SignedURLs *configtype.Duration `json:"signed_urls,omitempty"`
+
+	// Whether the text of each fetched file goes to the column `text`.
+	ExtractText *bool `json:"extract_text,omitempty" jsonschema:"default=true"`
+
+	// Larger files are not fetched; their `text_status` says `too_large`. At most 64MiB with `content: column`, since a
+	// row has to fit into one message; at most 10GiB otherwise.
+	MaxSize Size `json:"max_size,omitempty"`
+
+	// Whether pictures and scanned pages are read by the program `tesseract`, where the PATH has it (`auto`), or not at
+	// all (`off`).
+	OCR string `json:"ocr,omitempty" jsonschema:"enum=auto,enum=off,default=auto"`
+
+	// The languages that `tesseract` looks for, as it names them.
+	OCRLanguages string `json:"ocr_languages,omitempty" jsonschema:"pattern=^[A-Za-z_+]+$,default=eng,example=eng+deu"`
+
+	// Address of an Apache Tika server, for the formats that are not read here: old Office files, pictures. Those files
+	// are sent to it.
+	TikaURL string `json:"tika_url,omitempty" jsonschema:"example=http://tika:9998"`
+
+	// Address of a transcription service with OpenAI's interface, for audio and video. Those files are sent to it.
+	TranscriptionURL string `json:"transcription_url,omitempty" jsonschema:"example=http://whisper:8080/v1/audio/transcriptions"`
+
+	// Key of the transcription service, where it wants one.
+	TranscriptionKey string `json:"transcription_key,omitempty"`
+
+	// Model that the transcription service is asked for.
+	TranscriptionModel string `json:"transcription_model,omitempty" jsonschema:"default=whisper-1"`
 }
+
+// Contents of Attachments.Content.
+const (
+	ContentColumn = "column"
+	ContentBlob   = "blob"
+	ContentNone   = "none"
+)
+
+// FormatsAll is the choice of Attachments.Formats that fetches every file.
+const FormatsAll = "all"
+
+// Wanted reports whether files are fetched at all.
+func (a *Attachments) Wanted() bool { return a.Content != ContentNone || *a.ExtractText }
+
+// Records of Incidents.Record.
+const (
+	RecordColumn = "column"
+	RecordBlob   = "blob"
+	RecordBoth   = "both"
+)
 
 // Grants of Auth.GrantType.
 const (
@@ -157,6 +221,9 @@ const (
 	defaultOverlap     = 5 * time.Minute
 	minOverlap         = time.Second
 	maxOverlap         = 7 * 24 * time.Hour
+	defaultSigned      = time.Hour
+	maxSigned          = 7 * 24 * time.Hour // the longest that S3 signs for
+	defaultMaxSize     = 50 << 20
 )
 
 // setDefaults fills what the user left out. PageSize stays 0, which is adaptive.
@@ -170,7 +237,31 @@ func (i *Instance) setDefaults() {
 	if i.Deletes == "" {
 		i.Deletes = "none"
 	}
-	if i.Attachments.Content == "" {
-		i.Attachments.Content = "none"
+	if i.Incidents.Record == "" {
+		if i.Incidents.Record = RecordColumn; i.Attachments.BlobURL != "" {
+			i.Incidents.Record = RecordBoth
+		}
+	}
+	i.Attachments.setDefaults()
+}
+
+func (a *Attachments) setDefaults() {
+	for key, value := range map[*string]string{
+		&a.Content: ContentColumn, &a.Formats: "text", &a.OCR: "auto", &a.OCRLanguages: "eng", &a.TranscriptionModel: "whisper-1",
+	} {
+		if *key == "" {
+			*key = value
+		}
+	}
+	if a.ExtractText == nil {
+		yes := true
+		a.ExtractText = &yes
+	}
+	if a.SignedURLs == nil {
+		d := configtype.NewDuration(defaultSigned)
+		a.SignedURLs = &d
+	}
+	if a.MaxSize == 0 {
+		a.MaxSize = defaultMaxSize
 	}
 }

@@ -49,6 +49,53 @@ func (v *validator) instance(prefix string, i *Instance) {
 	v.address(prefix, i)
 	v.auth(prefix+"auth.", &i.Auth)
 	v.incidents(prefix+"incidents.", &i.Incidents)
+	v.attachments(prefix+"attachments.", &i.Attachments)
+	if i.Incidents.Record != RecordColumn && i.Attachments.BlobURL == "" {
+		v.add(prefix+"incidents.record", "say in attachments.blob_url where the files go, or write column")
+	}
+}
+
+func (v *validator) attachments(prefix string, a *Attachments) {
+	switch {
+	case a.BlobURL != "":
+		v.blobURL(prefix+"blob_url", a.BlobURL)
+	case a.Content == ContentBlob:
+		v.add(prefix+"blob_url", "say where the files go, for example s3://my-bucket or file:///var/lib/servicenow; or write content: column")
+	}
+	if a.Content == ContentColumn && a.MaxSize > maxColumnSize {
+		v.add(prefix+"max_size", "write 64MiB or less with content: column, since a row has to fit into one message; content: blob takes larger files")
+	}
+	for key, address := range map[string]string{"tika_url": a.TikaURL, "transcription_url": a.TranscriptionURL} {
+		if address == "" {
+			continue
+		}
+		u, err := url.Parse(address)
+		switch {
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+			v.add(prefix+key, "write a whole address, such as http://tika:9998")
+		case u.User != nil:
+			v.add(prefix+key, "leave user name and password out of the address")
+		}
+	}
+	if a.TranscriptionKey != "" && a.TranscriptionURL == "" {
+		v.add(prefix+"transcription_key", "say in transcription_url which service this key is for")
+	}
+}
+
+func (v *validator) blobURL(path, raw string) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		v.add(path, "write an address such as s3://my-bucket, gs://my-bucket, azblob://my-container or file:///directory")
+	case u.User != nil:
+		v.add(path, "leave user name and password out of the address; credentials come from the environment")
+	case u.Scheme == "file":
+		if u.Host != "" || !strings.HasPrefix(u.Path, "/") || u.Path == "/" {
+			v.add(path, "write three slashes before an absolute directory, such as file:///var/lib/servicenow")
+		}
+	case u.Scheme != "s3" && u.Scheme != "gs" && u.Scheme != "azblob" || u.Host == "":
+		v.add(path, "write an address such as s3://my-bucket, gs://my-bucket, azblob://my-container or file:///directory")
+	}
 }
 
 var subdomainForm = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$`)

@@ -36,6 +36,10 @@ type Cursor struct {
 	ReadAt string `json:"read_at"`
 	// Complete is false while the window is not read to its end.
 	Complete bool `json:"complete"`
+	// Again are the sys_ids of records that the next sync reads again, because something beside them could not be had.
+	Again []string `json:"again,omitempty"`
+	// Sent are marks of records that the next window meets again and need not send again.
+	Sent []string `json:"sent,omitempty"`
 }
 
 // Fingerprint identifies what a table's rows are, by hashes: queries can hold personal data.

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,8 +28,20 @@ func (t *bodyLimitTransport) RoundTrip(req *http.Request) (*http.Response, error
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &limitedBody{ReadCloser: resp.Body, limit: t.limit, left: t.limit}
+	limit := t.limit
+	if own, ok := req.Context().Value(maxBodyKey{}).(int64); ok {
+		limit = own
+	}
+	resp.Body = &limitedBody{ReadCloser: resp.Body, limit: limit, left: limit}
 	return resp, nil
+}
+
+type maxBodyKey struct{}
+
+// WithMaxBody gives the requests of a context a limit of their own in place of Config.MaxBody: for bodies that are
+// streamed and not held in memory.
+func WithMaxBody(ctx context.Context, limit int64) context.Context {
+	return context.WithValue(ctx, maxBodyKey{}, limit)
 }
 
 type limitedBody struct {

@@ -152,9 +152,28 @@ func exhausted(err error) error {
 // bodyTimeout bounds the reading of one body. ServiceNow's load balancer cuts a transaction after 5 minutes.
 const bodyTimeout = 6 * time.Minute
 
-// get sends one GET request and reads its body whole. Errors that another attempt may cure are returned as they are,
-// others wrapped by backoff.Permanent.
+// get sends one GET request and reads its body whole, which must be JSON. Errors that another attempt may cure are returned
+// as they are, others wrapped by backoff.Permanent.
 func (c *Client) get(ctx context.Context, path string, params url.Values, table string) (*response, error) {
+	var body []byte
+	header, err := c.send(ctx, path, params, "application/json", table, func(resp *http.Response) error {
+		var err error
+		if body, err = io.ReadAll(resp.Body); err != nil {
+			return fmt.Errorf("reading the answer of %s: %w", path, err)
+		}
+		if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType != "application/json" {
+			return &NotJSONError{Path: path, Title: title(body)}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &response{body: body, header: header}, nil
+}
+
+// send sends one GET request and hands an answer of status 200 to read, which has to read its body.
+func (c *Client) send(ctx context.Context, path string, params url.Values, accept, table string, read func(*http.Response) error) (http.Header, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	u := *c.cfg.BaseURL
@@ -163,7 +182,7 @@ func (c *Client) get(ctx context.Context, path string, params url.Values, table 
 	if err != nil {
 		return nil, backoff.Permanent(fmt.Errorf("building a request for %s: %w", path, err))
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", accept)
 	c.counter.requests.Add(1)
 	resp, err := c.cfg.HTTP.Do(req)
 	if err != nil {
@@ -180,18 +199,15 @@ func (c *Client) get(ctx context.Context, path string, params url.Values, table 
 	if resp.StatusCode == http.StatusUnauthorized && c.cfg.Refused != nil {
 		return nil, backoff.Permanent(c.cfg.Refused(resp))
 	}
-	body, err := io.ReadAll(resp.Body)
 	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what can be read of it
 		return nil, statusError(resp, body, path, table)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the answer of %s: %w", path, err)
-	}
-	if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType != "application/json" {
-		return nil, &NotJSONError{Path: path, Title: title(body)}
-	}
-	return &response{body: body, header: resp.Header}, nil
+	return resp.Header, read(resp)
 }
+
+// maxErrorBody is as much of an error's body as can hold what the instance says about it.
+const maxErrorBody = 1 << 20
 
 // statusError turns an answer other than 200 into an error: transient, or wrapped by backoff.Permanent.
 func statusError(resp *http.Response, body []byte, path, table string) error {
