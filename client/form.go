@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -59,21 +60,38 @@ func (c *Client) withWalked(ctx context.Context, layout *dictionary.Layout) ([]s
 	if len(walked) == 0 {
 		return nil, nil
 	}
-	fields, err := c.everyField(ctx)
-	if err != nil {
-		return nil, err
+	var fields []string
+	if c.Tables.Table("incident").FromInstance {
+		var err error
+		if fields, err = c.everyField(ctx); err != nil {
+			return nil, err
+		}
+		fields = append(fields, walked...)
+		slices.Sort(fields)
+		fields = slices.Compact(fields)
 	}
-	fields = append(fields, walked...)
-	slices.Sort(fields)
-	fields = slices.Compact(fields)
-	// A request with its query stays below the 6,000 characters that every proxy lets pass.
-	const most = 4500
-	if len(strings.Join(fields, ",")) > most || !c.Tables.Table("incident").FromInstance {
+	if fields == nil || len(url.QueryEscape(strings.Join(fields, ","))) > c.roomForFields() {
 		c.Warn(CodeWalkedFields, "the incident form shows fields of other records ("+strings.Join(walked, ", ")+"), which `text` leaves out: "+
 			"they can be read only by naming every field, and these are too many or not known")
 		return nil, nil
 	}
 	return fields, nil
+}
+
+// roomForFields is how many characters a request for incidents has for the names of fields, so that with its query it stays
+// below the 6,000 that every proxy lets pass.
+func (c *Client) roomForFields() int {
+	const (
+		most   = 6000
+		others = 300 // path and other parameters
+		window = 450 // the range of keys, which stands in each alternative of a query
+	)
+	longest := 0
+	for _, q := range c.Selection.Incidents() {
+		text := q.String()
+		longest = max(longest, len(url.QueryEscape(text))+window*(1+strings.Count(text, "^NQ")))
+	}
+	return most - others - longest
 }
 
 // everyField returns the names of the dictionary and those that records show, since a part of the dictionary may be hidden.

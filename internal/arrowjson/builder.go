@@ -120,10 +120,22 @@ func NewBuilder(mem memory.Allocator, schema *arrow.Schema, columns []Column) (*
 			b.columns[i].append = appendText(text)
 			b.fields.bind(c.Field, i, true)
 		case Composed:
+			if _, ok := builder.(*array.StringBuilder); !ok {
+				b.Release()
+				return nil, fmt.Errorf("building rows: column %s: not a text", schema.Field(i).Name)
+			}
 			b.columns[i].slots = len(b.slots)
 			for _, field := range c.Of {
 				b.fields.want(field, len(b.slots))
 				b.slots = append(b.slots, slot{})
+			}
+			b.fixed = append(b.fixed, i)
+		case Given:
+			switch builder.(type) {
+			case *array.StringBuilder, *array.BinaryBuilder:
+			default:
+				b.Release()
+				return nil, fmt.Errorf("building rows: column %s: neither a text nor bytes", schema.Field(i).Name)
 			}
 			b.fixed = append(b.fixed, i)
 		case Whole:

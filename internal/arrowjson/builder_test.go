@@ -42,6 +42,7 @@ func everyKind() *layout {
 	l.add("comments", Text.DataType(), Column{Source: Journal, Field: "comments"})
 	l.add("url", Text.DataType(), Column{Source: Link, Text: "https://x/incident.do?sys_id="})
 	l.add("record", types.ExtensionTypes.JSON, Column{Source: Whole})
+	l.add("text", Text.DataType(), Column{Source: Composed, Of: []string{"short_description", "priority", "comments", "sys_id"}, Compose: joinHalves})
 	return l
 }
 

@@ -212,6 +212,8 @@ func (d *Dictionary) loadFields(ctx context.Context, names []string) error {
 // maxRows bounds one look into a metadata table.
 const maxRows = 10000
 
+var errTooMany = fmt.Errorf("more than %d rows", maxRows)
+
 // list reads metadata rows as texts. A refusal and an empty list are the same to the caller: nothing can be read.
 func (d *Dictionary) list(ctx context.Context, table string, q servicenow.Query, fields []string) ([]map[string]string, error) {
 	list, err := d.client.ListRecords(ctx, table, servicenow.ListOptions{
@@ -223,7 +225,7 @@ func (d *Dictionary) list(ctx context.Context, table string, q servicenow.Query,
 	case err != nil:
 		return nil, err
 	case len(list.Records) >= maxRows:
-		return nil, fmt.Errorf("reading %s: more than %d rows", table, maxRows)
+		return nil, fmt.Errorf("reading %s: %w", table, errTooMany)
 	}
 	rows := make([]map[string]string, len(list.Records))
 	for i, record := range list.Records {

@@ -3,11 +3,13 @@ package dictionary
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
+	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
 )
 
 // CodeLayout is the code of the warning about a form whose layout cannot be read.
@@ -61,34 +63,13 @@ const activityFormatter = "activity.xml"
 // sys_ui_form.
 func (d *Dictionary) DefaultView(ctx context.Context, table string) (*Layout, error) {
 	t := d.tables[table]
-	family := append([]string{table}, t.Ancestors...)
-	const section = "sys_ui_section."
-	// A section's own arrangement for one user is that user's alone.
-	rows, err := d.list(ctx, "sys_ui_element", servicenow.Where(in(section+"name", family),
-		servicenow.Clause{Field: section + "view", Operator: "=", Value: "Default view"},
-		servicenow.Clause{Field: section + "sys_user", Operator: "ISEMPTY"}),
-		[]string{"sys_id", "sys_ui_section", "element", "type", "position", section + "name", section + "caption", section + "sys_domain"})
-	if err != nil {
-		return nil, err
-	}
-	owner := ""
-	for _, name := range family {
-		if slices.ContainsFunc(rows, func(row map[string]string) bool { return row[section+"name"] == name }) {
-			owner = name
-			break
-		}
-	}
-	if owner == "" {
-		d.warn(CodeLayout, "the signed-in user may not read the form layout of "+table+" (sys_ui_element, sys_ui_section); `text` follows the out-of-box form. The role personalize_form gives access")
-		return t.outOfBoxLayout(), nil
-	}
-	order, err := d.sectionOrder(ctx, owner)
+	grouped, err := d.formSections(ctx, table)
 	if err != nil {
 		return nil, err
 	}
 	layout := &Layout{FromInstance: true}
-	for _, rows := range sections(rows, owner, order) {
-		s := Section{Caption: rows[0][section+"caption"]}
+	for _, rows := range grouped {
+		s := Section{Caption: rows[0]["sys_ui_section.caption"]}
 		for _, row := range rows {
 			if e, ok := t.element(row["element"], row["type"]); ok {
 				s.Elements = append(s.Elements, e)
@@ -96,16 +77,64 @@ func (d *Dictionary) DefaultView(ctx context.Context, table string) (*Layout, er
 		}
 		layout.Sections = append(layout.Sections, s)
 	}
+	if len(grouped) == 0 {
+		d.warn(CodeLayout, "the signed-in user may not read the form layout of "+table+" (sys_ui_element, sys_ui_section, sys_ui_form_section); `text` follows the out-of-box form. The role personalize_form gives access")
+		layout = t.outOfBoxLayout()
+	}
 	return layout, d.label(ctx, table, layout)
+}
+
+// formSections reads the elements of a table's form, section by section, both in the form's order; nil when that cannot be
+// read.
+func (d *Dictionary) formSections(ctx context.Context, table string) ([][]map[string]string, error) {
+	family := append([]string{table}, d.tables[table].Ancestors...)
+	const section = "sys_ui_section."
+	rows, err := d.readable(ctx, "sys_ui_element", defaultOf(section, family), []string{
+		"sys_id", "sys_ui_section", "element", "type", "position",
+		section + "name", section + "view", section + "sys_user", section + "caption", section + "sys_domain",
+	})
+	if err != nil {
+		return nil, err
+	}
+	// An instance ignores a term about a table that is hidden from the user.
+	rows = slices.DeleteFunc(rows, func(row map[string]string) bool {
+		return row[section+"view"] != defaultView || row[section+"sys_user"] != ""
+	})
+	for _, owner := range family {
+		elements := ofForm(rows, owner)
+		if len(elements) == 0 {
+			continue
+		}
+		order, err := d.sectionOrder(ctx, owner)
+		if err != nil {
+			return nil, err
+		}
+		return sections(elements, order), nil
+	}
+	return nil, nil
+}
+
+const defaultView = "Default view" // the sys_id of that view on every instance
+
+// defaultOf asks for the Default view of tables. A user's own arrangement is that user's alone.
+func defaultOf(walk string, tables []string) servicenow.Query {
+	return servicenow.Where(in(walk+"name", tables),
+		servicenow.Clause{Field: walk + "view", Operator: "=", Value: defaultView},
+		servicenow.Clause{Field: walk + "sys_user", Operator: "ISEMPTY"})
+}
+
+// readable is list for what the sync can do without: rows beyond all measure are as good as none.
+func (d *Dictionary) readable(ctx context.Context, table string, q servicenow.Query, fields []string) ([]map[string]string, error) {
+	rows, err := d.list(ctx, table, q, fields)
+	if errors.Is(err, errTooMany) || usererror.CodeOf(err) == servicenow.CodeURLTooLong {
+		return nil, nil
+	}
+	return rows, err
 }
 
 // sectionOrder returns the place of each section in the form; it is empty for a form of one section.
 func (d *Dictionary) sectionOrder(ctx context.Context, table string) (map[string]int, error) {
-	const form = "sys_ui_form."
-	rows, err := d.list(ctx, "sys_ui_form_section", servicenow.Where(in(form+"name", []string{table}),
-		servicenow.Clause{Field: form + "view", Operator: "=", Value: "Default view"},
-		servicenow.Clause{Field: form + "sys_user", Operator: "ISEMPTY"}),
-		[]string{"sys_id", "sys_ui_section", "position"})
+	rows, err := d.readable(ctx, "sys_ui_form_section", defaultOf("sys_ui_form.", []string{table}), []string{"sys_id", "sys_ui_section", "position"})
 	order := map[string]int{}
 	for _, row := range rows {
 		order[row["sys_ui_section"]] = position(row)
@@ -113,22 +142,40 @@ func (d *Dictionary) sectionOrder(ctx context.Context, table string) (map[string
 	return order, err
 }
 
-// sections groups the elements of a table's form by section, both in the form's order.
-func sections(rows []map[string]string, owner string, order map[string]int) [][]map[string]string {
-	bySection := map[string][]map[string]string{}
-	global := false
+// ofForm returns the rows of a table's own form. A domain's form is for that domain, and used only where there is no global
+// one.
+func ofForm(rows []map[string]string, owner string) []map[string]string {
+	var own []map[string]string
+	domain := ""
 	for _, row := range rows {
-		if row["sys_ui_section.name"] == owner {
-			bySection[row["sys_ui_section"]] = append(bySection[row["sys_ui_section"]], row)
-			global = global || inGlobal(row)
+		if row["sys_ui_section.name"] != owner {
+			continue
 		}
+		own = append(own, row)
+		if d := row["sys_ui_section.sys_domain"]; len(own) == 1 || !inGlobal(domain) && (inGlobal(d) || d < domain) {
+			domain = d
+		}
+	}
+	return slices.DeleteFunc(own, func(row map[string]string) bool {
+		d := row["sys_ui_section.sys_domain"]
+		return d != domain && !(inGlobal(d) && inGlobal(domain))
+	})
+}
+
+// sections groups the elements of a form by section, both in the form's order. It returns nil for sections whose order is not
+// known.
+func sections(rows []map[string]string, order map[string]int) [][]map[string]string {
+	bySection := map[string][]map[string]string{}
+	for _, row := range rows {
+		bySection[row["sys_ui_section"]] = append(bySection[row["sys_ui_section"]], row)
+	}
+	if len(order) == 0 && len(bySection) > 1 {
+		return nil
 	}
 	var grouped [][]map[string]string
 	for id, elements := range bySection {
-		_, placed := order[id]
-		// A section that no form names is left over from an older form; and a domain's own form is for that domain.
-		if len(order) > 0 && !placed || global && !inGlobal(elements[0]) {
-			continue
+		if _, placed := order[id]; len(order) > 0 && !placed {
+			continue // left over from an older form
 		}
 		slices.SortFunc(elements, func(a, b map[string]string) int {
 			return cmp.Or(cmp.Compare(position(a), position(b)), cmp.Compare(a["sys_id"], b["sys_id"]))
@@ -144,10 +191,7 @@ func sections(rows []map[string]string, owner string, order map[string]int) [][]
 	return grouped
 }
 
-func inGlobal(row map[string]string) bool {
-	domain := row["sys_ui_section.sys_domain"]
-	return domain == "" || domain == "global"
-}
+func inGlobal(domain string) bool { return domain == "" || domain == "global" }
 
 func position(row map[string]string) int {
 	n, _ := strconv.Atoi(row["position"]) // a text, which sorts "10" before "2"
@@ -158,16 +202,19 @@ func position(row map[string]string) int {
 // nothing that the record holds; of the formatters only the journal's does.
 func (t *Table) element(name, kind string) (Element, bool) {
 	switch {
-	case kind == "formatter" && name == activityFormatter:
+	case name == activityFormatter && (kind == "formatter" || kind == ""):
 		return Element{}, true
-	case kind != "" && kind != "element" || name == "" || strings.HasPrefix(name, "."):
-		return Element{}, false
+	case kind != "" && kind != "element", name == "", strings.HasPrefix(name, "."), strings.HasSuffix(name, ".xml"), strings.ContainsAny(name, ", "):
+		return Element{}, false // the last is no field's name, and would break the list of fields to ask for
 	}
 	e := Element{Field: name, Label: humanised(name)}
-	if f, ok := t.Field(name); ok {
-		e.Type, e.Label = f.Type, cmp.Or(f.Label, e.Label)
-	} else if t.FromInstance && !strings.Contains(name, ".") {
-		return Element{}, false // a field that has been deleted
+	first, _, walked := strings.Cut(name, ".")
+	f, ok := t.Field(first)
+	switch {
+	case t.FromInstance && (!ok || walked && f.Reference == ""):
+		return Element{}, false // a field that has been deleted, or something else than a field, such as variables.x
+	case ok && !walked:
+		e.Type, e.Label = f.Type, cmp.Or(strings.TrimSpace(f.Label), e.Label)
 	}
 	return e, true
 }
@@ -201,37 +248,54 @@ func (d *Dictionary) label(ctx context.Context, table string, l *Layout) error {
 		}
 		names = append(names, step)
 	}
-	rows, err := d.list(ctx, "sys_documentation", servicenow.Where(in("name", owners), in("element", names)),
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	rows, err := d.readable(ctx, "sys_documentation", servicenow.Where(in("name", owners), in("element", slices.Compact(names))),
 		[]string{"sys_id", "name", "element", "language", "label"})
 	if err != nil {
 		return err
 	}
-	labels := map[[2]string]string{} // by table and element
-	for _, english := range []bool{true, false} {
-		for _, row := range rows {
-			key := [2]string{row["name"], row["element"]}
-			if (row["language"] == "en") == english && labels[key] == "" {
-				labels[key] = strings.TrimSpace(row["label"])
-			}
+	english, other := map[[2]string]string{}, map[[2]string]string{} // labels by table and element
+	for _, row := range rows {
+		labels := other
+		if row["language"] == "en" {
+			labels = english
+		}
+		if key := [2]string{row["name"], row["element"]}; labels[key] == "" {
+			labels[key] = strings.TrimSpace(row["label"])
 		}
 	}
 	for _, s := range l.Sections {
 		for i := range s.Elements {
 			e := &s.Elements[i]
+			if e.Activity() {
+				continue
+			}
 			tables := append([]string{table}, t.Ancestors...)
 			step := e.Field
 			if walked, ok := tableOf[e.Field]; ok {
 				tables, step = []string{walked}, e.Field[strings.IndexByte(e.Field, '.')+1:]
-			}
-			for _, owner := range tables {
-				if label := labels[[2]string{owner, step}]; label != "" {
-					e.Label = label
-					break
+				if target := d.tables[walked]; target != nil {
+					f, _ := target.Field(step)
+					e.Type, tables = f.Type, append(tables, target.Ancestors...)
 				}
 			}
+			e.Label = cmp.Or(labelOf(english, tables, step), labelOf(other, tables, step), e.Label)
 		}
 	}
 	return nil
+}
+
+// labelOf returns what the first of the tables with a label for a field calls it.
+func labelOf(labels map[[2]string]string, tables []string, field string) string {
+	for _, table := range tables {
+		if label := labels[[2]string{table, field}]; label != "" {
+			return label
+		}
+	}
+	return ""
 }
 
 // outOfBoxLayout is the Default view of incident on a fresh instance.

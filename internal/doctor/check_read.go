@@ -65,7 +65,7 @@ func (e *examination) attachments(ctx context.Context) outcome {
 func (e *examination) metadata(ctx context.Context, use, lost, next string, tables ...string) outcome {
 	for _, table := range tables {
 		options := servicenow.ListOptions{Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: 1}
-		if table != "sys_ui_element" {
+		if table != "sys_ui_element" && table != "sys_ui_form_section" { // which have no name
 			options.Query = servicenow.Where(servicenow.Clause{Field: "name", Operator: "IN", Value: "incident,task"})
 		}
 		list, err := e.client.ListRecords(ctx, table, options)
@@ -93,30 +93,25 @@ func (e *examination) tables(ctx context.Context) outcome {
 		"give the user a read ACL on sys_db_object (System Security > Access Control), or the role personalize_dictionary", "sys_db_object")
 }
 
+// choices only informs: a sync does not read that table.
 func (e *examination) choices(ctx context.Context) outcome {
-	return e.notNeeded(ctx, "display values come with the records", "sys_choice")
-}
-
-func (e *examination) layout(ctx context.Context) outcome {
-	return e.notNeeded(ctx, "the order of the fields on the form plays no part", "sys_ui_section", "sys_ui_element")
-}
-
-// notNeeded only informs, of tables that a sync does not read.
-func (e *examination) notNeeded(ctx context.Context, why string, tables ...string) outcome {
-	o := e.metadata(ctx, "", "", "", tables...)
+	o := e.metadata(ctx, "", "", "", "sys_choice")
 	if o.err != nil && !refused(o.err) {
 		return o
 	}
 	readable := o.state == OK
-	verb := "cannot be read, and"
+	verb := "cannot be read"
 	if readable {
-		verb = "can be read, and"
+		verb = "can be read"
 	}
-	what := "is not needed: "
-	if len(tables) > 1 {
-		what = "are not needed: "
-	}
-	return ok(names(tables) + " " + verb + " " + what + why).with(map[string]any{"readable": readable})
+	return ok("sys_choice " + verb + ", and is not needed: display values come with the records").with(map[string]any{"readable": readable})
+}
+
+func (e *examination) layout(ctx context.Context) outcome {
+	return e.metadata(ctx, "`text` shows an incident as its form does, section by section",
+		"`text` follows the out-of-box form, and what your form shows beyond it, such as custom sections and fields, is missing there",
+		"give the user the role personalize_form, or read ACLs on sys_ui_section, sys_ui_form_section and sys_ui_element (System Security > Access Control)",
+		"sys_ui_section", "sys_ui_form_section", "sys_ui_element")
 }
 
 // journal only informs: the sync does not read that table, whose rows go past the rights on the fields.

@@ -137,7 +137,11 @@ func TestEveryConditionIsFound(t *testing.T) {
 		},
 		"layout forbidden": {
 			given: func(i *instance) { i.DenyTable("sys_ui_element", emulator.DenyForbidden) },
-			want:  states{}, code: CodeLayout, seen: "sys_ui_element cannot be read, and are not needed",
+			want:  states{CodeLayout: Warning}, code: CodeLayout, cause: servicenow.CodeTableForbidden, seen: "sys_ui_element may not be read: `text` follows the out-of-box form", next: "personalize_form",
+		},
+		"layout empty": {
+			given: func(i *instance) { i.DenyTable("sys_ui_form_section", emulator.DenyEmpty) },
+			want:  states{CodeLayout: Warning}, code: CodeLayout, seen: "sys_ui_form_section shows nothing to this user", next: "sys_ui_section",
 		},
 		"journal forbidden": {
 			given: func(i *instance) { i.DenyTable("sys_journal_field", emulator.DenyForbidden) },

@@ -18,8 +18,11 @@ package textview
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/cqservicenow/cq-source-servicenow/internal/arrowjson"
 	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
@@ -81,7 +84,7 @@ func New(l *dictionary.Layout, asked func(field string) bool, html func(string) 
 				hasStream = true
 			default:
 				out.elements = append(out.elements, element{
-					label: line(e.Label), field: v.field(e.Field), journal: journal, html: strings.Contains(e.Type, "html"),
+					label: cmp.Or(line(e.Label), e.Field), field: v.field(e.Field), journal: journal, html: strings.Contains(e.Type, "html"),
 				})
 			}
 		}
@@ -127,28 +130,30 @@ func (v *View) Append(dst []byte, values []arrowjson.Halves) []byte {
 }
 
 func (v *View) element(dst []byte, e element, values []arrowjson.Halves) []byte {
-	var text []byte
-	switch {
-	case e.stream:
-		text = v.journals.stream(values)
-	case e.journal:
-		text = v.journals.one(values, e.field)
-	default:
-		value := values[e.field]
-		if text = value.Shown; len(text) == 0 {
-			text = value.Stored
-		}
-		if string(text) == "UNKNOWN" && len(value.Stored) == 0 {
-			return dst // how an instance shows a due date that is not set
-		}
-	}
-	if e.html || (e.stream || e.journal) && bytes.Contains(text, []byte("[code]")) {
-		text = []byte(v.plain(string(text), e.html))
-	}
 	mark := len(dst)
 	dst = append(append(dst, e.label...), ':')
 	head := len(dst)
-	if dst = appendLines(append(dst, ' '), text); len(dst) == head+1 {
+	dst = append(dst, ' ')
+	switch {
+	case e.stream:
+		dst = v.entries(dst, v.journals.stream(values))
+	case e.journal:
+		dst = v.entries(dst, v.journals.read(values, e.field))
+	default:
+		value := values[e.field]
+		text := value.Shown
+		if len(text) == 0 {
+			text = value.Stored
+		}
+		switch {
+		case string(text) == "UNKNOWN" && len(value.Stored) == 0: // how an instance shows a due date that is not set
+			text = nil
+		case e.html && len(text) > 0:
+			text = []byte(v.html(string(text)))
+		}
+		dst = appendLines(dst, text)
+	}
+	if len(dst) == head+1 {
 		return dst[:mark]
 	}
 	if e.stream || e.journal || bytes.IndexByte(dst[head:], '\n') >= 0 {
@@ -157,58 +162,85 @@ func (v *View) element(dst []byte, e element, values []arrowjson.Halves) []byte 
 	return append(dst, '\n')
 }
 
-// plain turns markup into text: the whole value of an HTML field, or what stands between [code] and [/code] in a journal.
-func (v *View) plain(text string, whole bool) string {
-	if whole {
-		return v.html(text)
+// entries appends a journal with an empty line between its entries. Markup is looked for in each entry by itself, so that
+// what one of them leaves open cannot reach into another.
+func (v *View) entries(dst []byte, list []entry) []byte {
+	start := len(dst)
+	for _, e := range list {
+		text := e.text
+		if bytes.Contains(text, []byte("[code]")) {
+			text = []byte(v.plain(string(text)))
+		}
+		mark := len(dst)
+		if mark > start {
+			dst = append(dst, "\n\n"...)
+		}
+		head := len(dst)
+		if dst = appendLines(dst, text); len(dst) == head {
+			dst = dst[:mark]
+		}
 	}
+	return dst
+}
+
+// plain turns what stands between [code] and [/code] in a journal's entry from markup into text.
+func (v *View) plain(text string) string {
 	var out strings.Builder
 	for {
-		before, rest, found := strings.Cut(text, "[code]")
-		out.WriteString(before)
-		if !found {
-			return out.String()
-		}
+		before, rest, _ := strings.Cut(text, "[code]")
 		markup, after, closed := strings.Cut(rest, "[/code]")
 		if !closed {
-			out.WriteString(rest)
+			out.WriteString(text)
 			return out.String()
 		}
+		out.WriteString(before)
 		out.WriteString(v.html(markup))
 		text = after
 	}
 }
 
 // appendLines appends a value with "\n" for line ends, no blanks at the ends of lines, at most one empty line in a row, none
-// at its ends, and without control characters.
+// at its ends, without control characters, and as valid UTF-8.
 func appendLines(dst, text []byte) []byte {
 	start, gap := len(dst), false
 	for len(text) > 0 {
 		var part []byte
 		part, text = cutLine(text)
-		if part = bytes.TrimRight(part, " \t"); len(part) == 0 {
-			gap = true
-			continue
-		}
-		if len(dst) > start {
+		mark := len(dst)
+		if mark > start {
 			dst = append(dst, '\n')
 			if gap {
 				dst = append(dst, '\n')
 			}
 		}
-		gap = false
-		for _, c := range part {
-			if c >= ' ' && c != 0x7f || c == '\t' {
-				dst = append(dst, c)
-			}
+		head := len(dst)
+		dst = appendVisible(dst, part)
+		dst = dst[:head+len(bytes.TrimRightFunc(dst[head:], unicode.IsSpace))]
+		if gap = len(dst) == head; gap {
+			dst = dst[:mark]
 		}
 	}
 	return dst
 }
 
-// cutLine splits off the first line; it may end in "\n", "\r" or both.
+// appendVisible appends a text without its control characters but for tabs, and with U+FFFD for what is no UTF-8.
+func appendVisible(dst, text []byte) []byte {
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		switch {
+		case r == '\u0085': // the end of a line, in a text of another time
+			dst = append(dst, ' ')
+		case r == '\t' || !unicode.IsControl(r):
+			dst = utf8.AppendRune(dst, r)
+		}
+		text = text[size:]
+	}
+	return dst
+}
+
+// cutLine splits off the first line; it may end in "\n", "\r", both, or as pages and printed lines do.
 func cutLine(text []byte) (first, rest []byte) {
-	end := bytes.IndexAny(text, "\r\n")
+	end := bytes.IndexAny(text, "\r\n\v\f")
 	switch {
 	case end < 0:
 		return text, nil
@@ -220,4 +252,6 @@ func cutLine(text []byte) (first, rest []byte) {
 }
 
 // line makes a label or caption fit one line.
-func line(text string) string { return strings.Join(strings.Fields(text), " ") }
+func line(text string) string {
+	return strings.Join(strings.Fields(string(appendVisible(nil, []byte(strings.Join(strings.Fields(text), " "))))), " ")
+}
