@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -217,14 +219,31 @@ func (w *world) requireAttachments(ofCovered func(parent string) bool) {
 			expected[id] = true
 		}
 	}
-	rows := w.rows(`SELECT sys_id, incident_sys_id, file_name, size_bytes, hash, content_type, table_name FROM servicenow_attachments`)
+	rows := w.rows(`SELECT sys_id, incident_sys_id, file_name, size_bytes, hash, content_type, table_name, content_status, hex(content), content_sha256, text_status FROM servicenow_attachments`)
 	for _, row := range rows {
 		require.True(w.t, expected[row[0]], "an attachment that should not be there, or twice: %v", row)
 		delete(expected, row[0])
 		a, _ := w.Record("sys_attachment", row[0])
-		require.Equal(w.t, []string{null(a["table_sys_id"]), null(a["file_name"]), null(a["size_bytes"]), null(a["hash"]), null(a["content_type"]), null(a["table_name"])}, row[1:])
+		require.Equal(w.t, []string{null(a["table_sys_id"]), null(a["file_name"]), null(a["size_bytes"]), null(a["hash"]), null(a["content_type"]), null(a["table_name"])}, row[1:7])
+		w.requireContent(a, row[7], row[8], row[9], row[10])
 	}
 	require.Empty(w.t, expected, "attachments that did not arrive")
+}
+
+// requireContent checks what became of a file, with the default spec: documents arrive byte by byte.
+func (w *world) requireContent(a map[string]string, status, content, sum, textStatus string) {
+	w.t.Helper()
+	stored, _ := w.Content(a["sys_id"])
+	switch {
+	case a["state"] == "pending" || a["state"] == "not_available":
+		require.Equal(w.t, []string{"unavailable", "", "NULL", "unavailable"}, []string{status, content, sum, textStatus}, a["file_name"])
+	case strings.HasSuffix(a["file_name"], ".png") || strings.HasSuffix(a["file_name"], ".exe"):
+		require.Equal(w.t, []string{"skipped", "", "NULL", "unsupported"}, []string{status, content, sum, textStatus}, a["file_name"])
+	default:
+		want := sha256.Sum256(stored)
+		require.Equal(w.t, []string{"stored", hex.EncodeToString(want[:])}, []string{status, sum}, a["file_name"])
+		require.Equal(w.t, strings.ToUpper(hex.EncodeToString(stored)), content, a["file_name"])
+	}
 }
 
 func null(text string) string {
