@@ -19,6 +19,7 @@ import (
 	"github.com/cqservicenow/cq-source-servicenow/client/spec"
 	"github.com/cqservicenow/cq-source-servicenow/internal/blobstore"
 	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
+	"github.com/cqservicenow/cq-source-servicenow/internal/extract/worker"
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 )
 
@@ -52,6 +53,7 @@ type Sync struct {
 	mu       sync.Mutex
 	readings map[string]error // by table and instance; errRunning until it ends
 	spoolDir string           // made as it is needed
+	pools    map[string]*worker.Pool
 }
 
 // SyncOptions are what the SDK gives to one sync.

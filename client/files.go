@@ -60,6 +60,9 @@ func (s *Sync) Close() {
 			c.store = nil
 		}
 	}
+	for _, pool := range s.pools {
+		pool.Close()
+	}
 	if s.spoolDir != "" {
 		_ = os.RemoveAll(s.spoolDir)
 		s.spoolDir = ""
@@ -109,7 +112,7 @@ func (c *Client) Files(ctx context.Context) (*attachment.Fetcher, error) {
 		}
 	}
 	if *a.ExtractText {
-		cfg.Extractor = c.sync.texts(a)
+		cfg.Extractor = c.sync.texts(a, c.Logger)
 	}
 	return attachment.New(cfg), nil
 }

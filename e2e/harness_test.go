@@ -69,7 +69,8 @@ func newWorld(t *testing.T, cfg emulator.Config) *world {
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { require.Empty(t, e.Violations(), "requests that ServiceNow would refuse") })
 	return &world{
-		Emulator: e, t: t, url: server.URL, database: filepath.Join(t.TempDir(), "sync.db"), spec: map[string]any{}, tables: []string{"*"}, backend: true,
+		Emulator: e, t: t, url: server.URL, database: filepath.Join(t.TempDir(), "sync.db"), tables: []string{"*"}, backend: true,
+		spec: map[string]any{"attachments": map[string]any{"ocr": "off"}}, // whatever the machine has
 		auth: map[string]any{"grant_type": "client_credentials", "client_id": "emulator-client", "client_secret": "emulator-secret"},
 	}
 }

@@ -192,6 +192,9 @@ const (
 	ContentNone   = "none"
 )
 
+// OCRAuto is the choice of Attachments.OCR that uses tesseract where it is found.
+const OCRAuto = "auto"
+
 // FormatsAll is the choice of Attachments.Formats that fetches every file.
 const FormatsAll = "all"
 

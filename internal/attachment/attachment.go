@@ -312,10 +312,9 @@ func (f *Fetcher) read(ctx context.Context, a *facts, c *Content) {
 	if result.Text != "" || result.Status == extract.Extracted {
 		c.Text = &result.Text
 	}
-	if result.Reason != "" && !(result.Status == extract.Unsupported) {
+	// That a file is empty or of another format is no fault.
+	if c.TextError = result.Reason; result.Reason != "" && (result.Status == extract.Failed || result.Status == extract.Encrypted || result.Text != "") {
 		c.TextError = CodeText + ": " + result.Reason
-	} else if result.Reason != "" {
-		c.TextError = result.Reason
 	}
 }
 

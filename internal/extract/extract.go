@@ -86,8 +86,14 @@ var (
 	errUnsupported = errors.New("no reader knows its format")
 )
 
-// Read reads a file's text. It never panics and returns no error: what went wrong is in the result.
+// Read reads the text of a file that is no PDF; see Reader. It never panics and returns no error: what went wrong is in the
+// result.
 func Read(ctx context.Context, f File) Result {
+	return readFile(ctx, f, func(found format) reader { return found.read })
+}
+
+// readFile finds a file's format and reads it with what choose returns for the format.
+func readFile(ctx context.Context, f File, choose func(format) reader) Result {
 	d := &document{ReaderAt: f.Content, size: f.Size, name: f.Name, contentType: f.ContentType, budget: newBudget()}
 	format := detect(d)
 	result := Result{Type: format.mediaType}
@@ -96,9 +102,10 @@ func Read(ctx context.Context, f File) Result {
 		return result
 	}
 	w := &text{}
-	err := run(ctx, format.read, d, w)
+	err := run(ctx, choose(format), d, w)
 	result.Text = w.String()
 	var limit *limitError
+	var remark *notice
 	switch {
 	case err == nil:
 		result.Status = Extracted
@@ -107,7 +114,9 @@ func Read(ctx context.Context, f File) Result {
 		}
 	case errors.Is(err, errEncrypted):
 		result.Status, result.Reason = Encrypted, err.Error()
-	case errors.Is(err, errUnsupported):
+	case errors.As(err, &remark):
+		result.Status, result.Reason = Extracted, remark.Error()
+	case errors.Is(err, errUnsupported), errors.Is(err, errNoTextLayer):
 		result.Status, result.Reason = Unsupported, err.Error()
 	case result.Text != "" && errors.As(err, &limit):
 		result.Status, result.Reason = Extracted, "the text is cut: "+limit.Error()
@@ -143,3 +152,10 @@ func shorten(reason string) string {
 	}
 	return clean(reason)
 }
+
+// Clean applies the rules of local text to text from elsewhere: spaces collapsed, lines trimmed, no control characters, no
+// more than a result may hold.
+func Clean(s string) string { return clean(s) }
+
+// Full reports whether Clean may have left out the end of a text.
+func Full(cleaned string) bool { return len(cleaned) > maxText-16 }

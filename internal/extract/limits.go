@@ -121,23 +121,44 @@ func (t *text) rune(r rune) {
 
 // Verbatim adds text as it is, but for its line ends, which become "\n", and for control characters.
 func (t *text) Verbatim(s string) error {
-	for _, r := range s {
+	if s != "" && t.breaks > 0 { // of what was written before
+		t.out.WriteString("\n\n"[:t.breaks])
+	}
+	if s != "" {
+		t.breaks, t.tabs, t.space = 0, 0, false
+	}
+	for s != "" && t.err == nil {
+		if n := min(printable(s), maxText-utf8.UTFMax-t.out.Len()); n > 0 {
+			t.out.WriteString(s[:n])
+			t.cr, s = false, s[n:]
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s)
+		s = s[n:]
 		switch {
-		case t.err != nil:
-			return t.err
 		case r == '\n' && t.cr:
-		case r == '\r', r == '\u0085':
-			t.out.WriteByte('\n')
-		case r != '\n' && r != '\t' && dropped(r):
+		case r != '\r' && dropped(r):
 			continue
 		case t.out.Len()+utf8.UTFMax > maxText:
 			t.err = errFull
+		case r == '\r', r == '\u0085':
+			t.out.WriteByte('\n')
 		default:
 			t.out.WriteRune(r)
 		}
 		t.cr = r == '\r'
 	}
 	return t.err
+}
+
+// printable returns how many bytes s begins with that are characters of ASCII in need of no care.
+func printable(s string) int {
+	for i := range len(s) {
+		if c := s[i]; (c < ' ' || c >= 0x7f) && c != '\t' {
+			return i
+		}
+	}
+	return len(s)
 }
 
 // dropped reports whether a character is none that a text shows, or one that databases refuse.
