@@ -67,6 +67,9 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 		scheduler.WithLogger(s.logger),
 		scheduler.WithConcurrency(tablesAtOnce),
 	).Sync(ctx, running, tables, res, opts.SchedulerOpts(options)...)
+	for _, c := range clients {
+		c.LogTraffic()
+	}
 	if err := errors.Join(err, running.Err(), prepareErr); err != nil {
 		return incomplete(err)
 	}

@@ -49,13 +49,16 @@ type Instance struct {
 	// What to read of the incidents' attachments.
 	Attachments Attachments `json:"attachments,omitempty"`
 
-	// Rows asked for with one request. 0 starts at 1,000 and adapts to what the instance can serve.
+	// Rows asked for with one request. 0 starts at 1,000 and adapts to the time that pages take, up to 4,000. Any other number
+	// is where it starts and never exceeds; pages that take too long are still halved.
 	PageSize int `json:"page_size,omitempty" jsonschema:"minimum=0,maximum=10000,default=0"`
 
-	// The most requests in flight on one instance. 0 is 4, the number of requests that a ServiceNow node serves at once.
+	// The most requests in flight on one instance. The plugin starts with 2, adds more while the instance answers as quickly as
+	// before, and halves them when it slows down or refuses. 0 lets it go up to 16.
 	Concurrency int `json:"concurrency,omitempty" jsonschema:"minimum=0,maximum=64,default=0"`
 
-	// The most requests sent to one instance in any 60 minutes, beside what the instance itself announces. 0 is no limit.
+	// The most requests sent to one instance in any 60 minutes, beside the limit that the instance itself announces, of which
+	// 90 % are used. 0 is no limit of your own.
 	MaxRequestsPerHour int `json:"max_requests_per_hour,omitempty" jsonschema:"minimum=0,default=0"`
 
 	// How far behind its cursor every incremental sync starts, so that rows committed late are met. At least 1s, at most
@@ -220,20 +223,16 @@ const (
 )
 
 const (
-	defaultConcurrency = 4
-	defaultOverlap     = 5 * time.Minute
-	minOverlap         = time.Second
-	maxOverlap         = 7 * 24 * time.Hour
-	defaultSigned      = time.Hour
-	maxSigned          = 7 * 24 * time.Hour // the longest that S3 signs for
-	defaultMaxSize     = 50 << 20
+	defaultOverlap = 5 * time.Minute
+	minOverlap     = time.Second
+	maxOverlap     = 7 * 24 * time.Hour
+	defaultSigned  = time.Hour
+	maxSigned      = 7 * 24 * time.Hour // the longest that S3 signs for
+	defaultMaxSize = 50 << 20
 )
 
-// setDefaults fills what the user left out. PageSize stays 0, which is adaptive.
+// setDefaults fills what the user left out. PageSize and Concurrency stay 0, which is adaptive.
 func (i *Instance) setDefaults() {
-	if i.Concurrency == 0 {
-		i.Concurrency = defaultConcurrency
-	}
 	if i.Overlap.Duration() == 0 {
 		i.Overlap = configtype.NewDuration(defaultOverlap)
 	}

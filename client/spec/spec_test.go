@@ -17,7 +17,7 @@ const valid = `{"instance_subdomain":"example","auth":{"grant_type":"client_cred
 func TestParseFillsDefaults(t *testing.T) {
 	s, err := Parse([]byte(valid))
 	require.NoError(t, err)
-	require.Equal(t, 4, s.Concurrency)
+	require.Zero(t, s.Concurrency, "adaptive")
 	require.Equal(t, 5*time.Minute, s.Overlap.Duration())
 	require.Equal(t, "none", s.Deletes)
 	require.Zero(t, s.PageSize, "adaptive")

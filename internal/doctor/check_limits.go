@@ -41,7 +41,7 @@ func (e *examination) rateLimit(ctx context.Context) outcome {
 			"ask for a higher limit for this user in "+rateLimitRules+", or set max_requests_per_hour below it; the sync waits, so it only takes longer").with(facts)
 	}
 	if seen.perHour != "" && e.cfg.MaxRequestsPerHour == 0 {
-		text += "; the sync waits where it is used up"
+		text += "; the sync spreads its requests below it"
 	}
 	return ok(text).with(facts)
 }
@@ -69,7 +69,10 @@ const mostAtOnce = 4
 
 // concurrency sends as many requests at once as a sync would, each one time only.
 func (e *examination) concurrency(ctx context.Context) outcome {
-	n := min(max(e.cfg.Concurrency, 1), mostAtOnce)
+	n := mostAtOnce // a sync that adapts goes beyond it only while the instance stays quick
+	if e.cfg.Concurrency > 0 {
+		n = min(e.cfg.Concurrency, mostAtOnce)
+	}
 	before := e.observer.notes()
 	errs := make([]error, n)
 	began := time.Now()

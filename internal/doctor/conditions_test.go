@@ -247,7 +247,7 @@ func TestEveryConditionIsFound(t *testing.T) {
 			given: func(i *instance) {
 				i.SetFaults(emulator.Fault{Kind: emulator.FaultRateLimited, From: 6, Times: 1})
 			},
-			want: states{CodeRateLimit: Warning}, code: CodeRateLimit, seen: "100 requests an hour", next: "Rate Limit Rules",
+			want: states{CodeRateLimit: Warning}, code: CodeRateLimit, seen: "36000 requests an hour", next: "Rate Limit Rules",
 		},
 		"a rate limit announced": {
 			given: func(i *instance) {

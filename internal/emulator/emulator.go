@@ -47,6 +47,7 @@ type Config struct {
 	InvalidQuery   InvalidQueryMode
 	RequestLatency time.Duration // slept per request
 	RowLatency     time.Duration // slept per row served
+	RateLimit      RateLimit     // a rate-limit rule for the APIs; its zero value is none
 
 	LinkBase           string // scheme and host put in links; default those of the request
 	PaginationURLLimit int    // longest URL a Link header can be built for; default 4000
@@ -63,6 +64,7 @@ type Emulator struct {
 	logins   *authorizations
 	sessions sessionTable
 	faults   faultPlan
+	rule     rateRule
 	zippers  zipperPool
 	buffers  bufferPool
 

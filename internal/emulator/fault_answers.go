@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -15,6 +14,10 @@ const hibernationPage = `<!DOCTYPE html>
 const cancelledMessage = "Transaction cancelled: maximum execution time exceeded"
 
 const cancelledDetail = cancelledMessage + " Check logs for error trace or enable glide.rest.debug property to verify REST request processing"
+
+// faultLimit is the limit per hour that a planned 429 announces: high, so that a client which keeps to it from then on
+// is not slowed down by it. Config.RateLimit has a real one.
+const faultLimit = 36000
 
 // planFault finds the fault due at this request. It reports true when the fault was the whole answer;
 // faults that spoil an ordinary answer stay in x.fault for the handlers.
@@ -50,7 +53,8 @@ func (x *exchange) planFault(tokenEndpoint bool) (answered bool) {
 		x.html(http.StatusRequestURITooLong, "Request-URI Too Large")
 	case FaultRateLimited:
 		retryAfter(1)
-		x.rateLimited(time.Duration(max(fault.RetryAfter, 1)) * time.Second)
+		x.rateLimitHeaders(faultLimit, x.e.now().Add(time.Duration(max(fault.RetryAfter, 1))*time.Second))
+		x.rateLimited(faultLimit)
 	case FaultQueueFull:
 		x.fail(http.StatusTooManyRequests, "Too many requests", "")
 	case FaultCancelled:
@@ -67,15 +71,6 @@ func (x *exchange) planFault(tokenEndpoint bool) (answered bool) {
 		return false
 	}
 	return true
-}
-
-func (x *exchange) rateLimited(wait time.Duration) {
-	const limit = 100
-	h := x.w.Header()
-	h.Set("X-RateLimit-Limit", strconv.Itoa(limit))
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(x.e.now().Add(wait).Unix(), 10))
-	h.Set("X-RateLimit-Rule", "5f1d2c7ab3e04986a1c35e0b7d9284f6")
-	x.fail(http.StatusTooManyRequests, "Rate limit exceeded", fmt.Sprintf("Rate limit of %d requests per hour for Table API exceeded", limit))
 }
 
 func (x *exchange) paginationURLTooLong() {

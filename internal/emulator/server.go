@@ -110,7 +110,7 @@ func (x *exchange) serveAPI() {
 		return
 	}
 	x.e.runHook(x.r)
-	if x.planFault(false) {
+	if x.planFault(false) || x.overLimit() {
 		return
 	}
 	session, busy := x.e.sessions.enter(x.r)

@@ -3,37 +3,102 @@ package httpclient
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/time/rate"
 )
 
-// budget is the hourly budget: never more than n requests in any 60 minutes.
-//
-// A token bucket of burst b and rate r lets at most b + r·60min pass in any 60 minutes. With b = max(1, n/10) and
-// r = (n-b)/h that is n: a tenth may go out at once, which makes small syncs quick, and the rest is spread evenly.
-// With n = 1 the rate would be 0; one request every 61 minutes keeps the same promise.
+// Of a limit that the server announces, burstShare may go out at once and safeShare is spread over each hour, which leaves
+// a twentieth at least. Nodes count for themselves and add up every half a minute, other programs of the same user draw
+// on the same rule, requests before the first answer go uncounted, and no header tells how much is left.
+const safeShare, burstShare = 0.9, 0.05
+
+// mostAPIs bounds the announced limits that are remembered.
+const mostAPIs = 16
+
+// budget is the hourly budget: never more than so many requests in any 60 minutes. There is one for all requests, by
+// the config, and one for each API whose answers announce a limit, below it.
 type budget struct {
-	perHour  int
-	limiter  *rate.Limiter // nil: no budget
-	counters *Counters
+	configured *bucket // nil: no budget
+	learns     bool
+	counters   *Counters
+	logger     zerolog.Logger
+
+	mu        sync.Mutex
+	announced map[string]*bucket // by API
 }
 
-func newBudget(perHour int, counters *Counters) *budget {
-	b := &budget{perHour: perHour, counters: counters}
-	switch {
-	case perHour == 1:
-		b.limiter = rate.NewLimiter(rate.Every(61*time.Minute), 1)
-	case perHour > 1:
-		burst := max(1, perHour/10)
-		b.limiter = rate.NewLimiter(rate.Limit(float64(perHour-burst)/time.Hour.Seconds()), burst)
+func newBudget(cfg Config, counters *Counters) *budget {
+	b := &budget{learns: cfg.Adaptive, counters: counters, logger: cfg.Logger, announced: map[string]*bucket{}}
+	if cfg.MaxPerHour > 0 {
+		b.configured = newBucket(cfg.MaxPerHour)
 	}
 	return b
 }
 
+// learn takes over the limit that an answer announces. Where answers for one API name several, the lowest counts, since
+// nothing tells beforehand which rule a request will fall under.
+func (b *budget) learn(api string, resp *http.Response) {
+	limit := announcedLimit(resp)
+	if !b.learns || limit == 0 {
+		return
+	}
+	fair := newShare(limit)
+	perHour := fair.perHour
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if known, ok := b.announced[api]; ok && known.perHour <= perHour || !ok && len(b.announced) >= mostAPIs {
+		return
+	}
+	b.announced[api] = fair
+	if b.configured != nil && b.configured.perHour <= perHour {
+		return // the config's is the one that is felt
+	}
+	b.logger.Info().Str("api", api).Int("limit_per_hour", limit).Int("using_per_hour", perHour).
+		Msg("the instance limits requests per hour: they are spread over the hour")
+}
+
 // wait returns when one request may be sent.
-func (b *budget) wait(ctx context.Context) error {
-	if b.limiter == nil {
+func (b *budget) wait(ctx context.Context, api string) error {
+	if err := b.configured.wait(ctx, b.counters); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	announced := b.announced[api]
+	b.mu.Unlock()
+	return announced.wait(ctx, b.counters)
+}
+
+// bucket spreads n requests over 60 minutes; nil spreads nothing.
+//
+// A token bucket of burst b and rate r lets at most b + r·60min pass in any 60 minutes. With b = max(1, n/10) and
+// r = (n-b)/h that is n: a tenth may go out at once, which makes small syncs quick, and the rest is spread evenly.
+// With n = 1 the rate would be 0; one request every 61 minutes keeps the same promise.
+type bucket struct {
+	perHour int
+	limiter *rate.Limiter
+}
+
+func newBucket(perHour int) *bucket {
+	if perHour == 1 {
+		return &bucket{perHour, rate.NewLimiter(rate.Every(61*time.Minute), 1)}
+	}
+	burst := max(1, perHour/10)
+	return &bucket{perHour, rate.NewLimiter(rate.Limit(float64(perHour-burst)/time.Hour.Seconds()), burst)}
+}
+
+// newShare is the bucket of an announced limit.
+func newShare(limit int) *bucket {
+	spread := safeShare * float64(limit)
+	burst := max(int(burstShare*float64(limit)), 1)
+	return &bucket{max(int(spread), 1), rate.NewLimiter(rate.Limit(spread/time.Hour.Seconds()), burst)}
+}
+
+func (b *bucket) wait(ctx context.Context, counters *Counters) error {
+	if b == nil {
 		return nil
 	}
 	reservation := b.limiter.Reserve()
@@ -45,8 +110,8 @@ func (b *budget) wait(ctx context.Context) error {
 		reservation.Cancel()
 		return &BudgetError{PerHour: b.perHour, Wait: delay}
 	}
-	start := time.Now()
-	defer func() { b.counters.waited.Add(int64(time.Since(start))) }()
+	counters.held.begin()
+	defer counters.held.end()
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {

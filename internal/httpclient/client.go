@@ -16,6 +16,9 @@ type Config struct {
 	MaxBody int64
 	// MaxInFlight is the most requests in flight; 0 is no cap.
 	MaxInFlight int
+	// Adaptive finds the number of requests in flight by itself, at most MaxInFlight, which is then required; keeps all
+	// requests back while a 429 or 503 asks for it; and spreads requests over the hour when answers announce a limit.
+	Adaptive bool
 	// MaxPerHour is the most requests sent in any 60 minutes; 0 is no budget.
 	MaxPerHour int
 	// Auth wraps the transport that adds the credentials; nil sends none.
@@ -30,7 +33,7 @@ type Config struct {
 
 // New assembles the chain. The order is meaning, outermost first:
 //
-//	limiter     an in-flight slot and the hourly budget, before a token is chosen that could expire while waiting
+//	limiter     an in-flight slot, the pauses and the hourly budget, before a token is chosen that could expire while waiting
 //	body limit  counts what gzip unpacked, so a small bomb is caught
 //	gzip        asks for it and unpacks it
 //	log         outside auth, so it never sees a token
@@ -45,7 +48,7 @@ func New(cfg Config) (*http.Client, error) {
 	if counters == nil {
 		counters = &Counters{}
 	}
-	budget := newBudget(cfg.MaxPerHour, counters)
+	budget := newBudget(cfg, counters)
 
 	next := cfg.Base
 	if next == nil {
@@ -58,7 +61,7 @@ func New(cfg Config) (*http.Client, error) {
 	next = &logTransport{next: next, logger: cfg.Logger}
 	next = newGzipTransport(next)
 	next = &bodyLimitTransport{next: next, limit: cfg.MaxBody}
-	next = newLimiterTransport(next, cfg.MaxInFlight, budget)
+	next = &limiterTransport{next: next, gate: newGate(cfg, counters), budget: budget}
 
 	return &http.Client{Transport: next, CheckRedirect: checkRedirect}, nil // no Jar: see NewTransport
 }
@@ -70,6 +73,9 @@ func (c Config) validate() error {
 	}
 	if c.MaxInFlight < 0 {
 		errs = append(errs, errors.New("MaxInFlight must not be negative"))
+	}
+	if c.Adaptive && c.MaxInFlight == 0 {
+		errs = append(errs, errors.New("MaxInFlight must be above 0 with Adaptive"))
 	}
 	if c.MaxPerHour < 0 {
 		errs = append(errs, errors.New("MaxPerHour must not be negative"))

@@ -1,7 +1,7 @@
 // Package httpclient builds the one *http.Client chain that an instance is talked to with.
 //
 //	client, err := httpclient.New(httpclient.Config{
-//		Logger: logger, MaxBody: 256 << 20, MaxInFlight: 4, UserAgent: "cq-source-servicenow/1.2.3",
+//		Logger: logger, MaxBody: 256 << 20, MaxInFlight: 16, Adaptive: true, UserAgent: "cq-source-servicenow/1.2.3",
 //		Auth: authenticator.Transport, Counters: &counters,
 //	})
 //

@@ -2,53 +2,50 @@ package httpclient
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
-	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // limiterTransport lets at most so many requests be in flight and makes each wait for the hourly budget. A slot is
 // held until the body is closed: a streaming body keeps its transaction, and its semaphore, busy on the instance.
 type limiterTransport struct {
 	next   http.RoundTripper
-	slots  *semaphore.Weighted // nil: no cap
+	gate   *gate
 	budget *budget
-}
-
-func newLimiterTransport(next http.RoundTripper, maxInFlight int, b *budget) *limiterTransport {
-	t := &limiterTransport{next: next, budget: b}
-	if maxInFlight > 0 {
-		t.slots = semaphore.NewWeighted(int64(maxInFlight))
-	}
-	return t
 }
 
 func (t *limiterTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	release := func() {}
-	if t.slots != nil {
-		if err := t.slots.Acquire(ctx, 1); err != nil {
+	trip := tripOf(ctx)
+	slot := t.gate.newSlot(trip.Class)
+	for paid := false; ; {
+		if err := t.gate.enter(ctx, slot); err != nil {
 			closeBody(req)
-			return nil, fmt.Errorf("waiting for an in-flight slot: %w", err)
+			return nil, err
 		}
-		release = sync.OnceFunc(func() { t.slots.Release(1) })
+		// The slot comes first, so that a share of the budget is spent only when it can be used at once.
+		if !paid {
+			if err := t.budget.wait(ctx, trip.API); err != nil {
+				slot.release()
+				closeBody(req)
+				return nil, err
+			}
+			paid = true
+		}
+		if t.gate.depart(slot) {
+			break
+		}
 	}
-	// The slot comes first, so that a share of the budget is spent only when it can be used at once.
-	if err := t.budget.wait(ctx); err != nil {
-		release()
-		closeBody(req)
-		return nil, err
-	}
+	trip.sent = slot.sentAt
 	resp, err := t.next.RoundTrip(req.WithContext(context.WithValue(ctx, fareKey{}, &fare{})))
 	if err != nil {
-		release()
+		slot.release()
 		return nil, err
 	}
-	resp.Body = &slotBody{ReadCloser: resp.Body, release: release}
+	t.budget.learn(trip.API, resp)
+	t.gate.answered(slot, resp)
+	resp.Body = &slotBody{ReadCloser: resp.Body, release: slot.release}
 	return resp, nil
 }
 

@@ -115,7 +115,7 @@ func TestHourlyBudgetHoldsInEveryWindow(t *testing.T) {
 			for i := range sent[perHour:] {
 				require.GreaterOrEqual(t, sent[i+perHour].Sub(sent[i]), time.Hour, "%d requests an hour", perHour)
 			}
-			require.Positive(t, counters.BudgetWait())
+			require.Positive(t, counters.RateWait())
 			require.Less(t, sent[len(sent)-1].Sub(sent[0]), 8*time.Hour, "the budget must not be wasted either")
 		})
 	}

@@ -15,7 +15,7 @@ type wireTransport struct {
 
 func (t *wireTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if paid, ok := req.Context().Value(fareKey{}).(*fare); ok && paid.spent.Swap(true) {
-		if err := t.budget.wait(req.Context()); err != nil {
+		if err := t.budget.wait(req.Context(), tripOf(req.Context()).API); err != nil {
 			closeBody(req)
 			return nil, err
 		}
@@ -28,6 +28,9 @@ func (t *wireTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
+	}
+	if resp.StatusCode == http.StatusTooManyRequests {
+		t.counters.refused.Add(1)
 	}
 	resp.Body = &countedBody{ReadCloser: resp.Body, counters: t.counters}
 	return resp, nil

@@ -19,7 +19,7 @@ func (c *Client) Count(ctx context.Context, table string, q Query) (int, error) 
 	}
 	path := "/api/now/stats/" + table
 	n, err := retrying(ctx, c, "counting "+table, func() (int, error) {
-		resp, err := c.get(ctx, path, params, table)
+		resp, err := c.get(ctx, path, "", params, table)
 		if err != nil {
 			return 0, err
 		}

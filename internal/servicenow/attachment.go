@@ -74,7 +74,7 @@ func (c *Client) DownloadFile(ctx context.Context, facts FileFacts, limit int64,
 
 func (c *Client) downloadOnce(ctx context.Context, facts FileFacts, limit int64, to *counting) error {
 	path := "/api/now/attachment/" + facts.SysID + "/file"
-	_, err := c.send(httpclient.WithMaxBody(ctx, limit), path, nil, "*/*", "sys_attachment", func(resp *http.Response) error {
+	_, _, err := c.send(httpclient.WithMaxBody(ctx, limit), call{path: path, class: "file", accept: "*/*", table: "sys_attachment"}, func(resp *http.Response) error {
 		if _, err := io.Copy(to, resp.Body); err != nil {
 			return fmt.Errorf("reading the answer of %s: %w", path, err)
 		}

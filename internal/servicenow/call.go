@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +22,8 @@ import (
 
 // Retry bounds how long a request is tried. The zero value gets the defaults of DefaultRetry.
 type Retry struct {
-	// Tries is the most attempts of one request, the first included.
+	// Tries is the most attempts of one request, the first included. Those that a 429 ended do not count, since it is no
+	// fault of the request; but with 1 there is one attempt, whatever ends it.
 	Tries int
 	// First and Longest bound the back-off between attempts when the instance does not say how long to wait.
 	First, Longest time.Duration
@@ -45,8 +44,10 @@ type Config struct {
 	HTTP *http.Client
 	// Refused explains a 401 that signing in again did not cure.
 	Refused func(*http.Response) error
-	Logger  zerolog.Logger
-	Retry   Retry
+	// Counters are those of HTTP; nil leaves the figures out of Stats that only they tell.
+	Counters *httpclient.Counters
+	Logger   zerolog.Logger
+	Retry    Retry
 }
 
 // Client reads one instance. It is safe for concurrent use.
@@ -55,14 +56,7 @@ type Client struct {
 	counter counters
 }
 
-type counters struct{ requests, retries, waited atomic.Int64 }
-
-// Stats counts what a Client has done.
-type Stats struct {
-	Requests, Retries int64
-	// Waited is the time spent between attempts.
-	Waited time.Duration
-}
+type counters struct{ requests, retries, waited, pageSize atomic.Int64 }
 
 // New returns a client of one instance.
 func New(cfg Config) *Client {
@@ -72,15 +66,11 @@ func New(cfg Config) *Client {
 	return &Client{cfg: cfg}
 }
 
-// Stats returns the counts so far.
-func (c *Client) Stats() Stats {
-	return Stats{Requests: c.counter.requests.Load(), Retries: c.counter.retries.Load(), Waited: time.Duration(c.counter.waited.Load())}
-}
-
 // response is a complete body that came with status 200.
 type response struct {
 	body   []byte
 	header http.Header
+	took   time.Duration // from when the request was sent, behind all waits
 }
 
 // date is the instance's clock when it answered; zero when it did not say.
@@ -95,19 +85,20 @@ func (r *response) date() time.Time {
 // retrying runs one attempt after the other until it succeeds, fails for good, or the budget is used up. The retry sits
 // here and not in the HTTP chain because a fault may show only when the body is read to its end.
 func retrying[T any](ctx context.Context, c *Client, what string, attempt func() (T, error)) (T, error) {
-	exponential := &backoff.ExponentialBackOff{
-		InitialInterval: c.cfg.Retry.First, MaxInterval: c.cfg.Retry.Longest, Multiplier: 2, RandomizationFactor: 0.5,
+	again := func(err error, wait time.Duration) {
+		c.counter.retries.Add(1)
+		c.counter.waited.Add(int64(wait))
+		// Not a warning: the CLI counts warnings, and this one is about to be cured.
+		c.cfg.Logger.Info().Str("request", what).Dur("wait_ms", wait).Str("cause", err.Error()).Msg("trying a request again")
+	}
+	if c.cfg.Retry.Tries != 1 {
+		attempt = patient(ctx, c.cfg.Retry, again, attempt)
 	}
 	value, err := backoff.Retry(ctx, attempt,
-		backoff.WithBackOff(exponential),
+		backoff.WithBackOff(c.cfg.Retry.backOff()),
 		backoff.WithMaxTries(uint(c.cfg.Retry.Tries)),
 		backoff.WithMaxElapsedTime(c.cfg.Retry.Budget),
-		backoff.WithNotify(func(err error, wait time.Duration) {
-			c.counter.retries.Add(1)
-			c.counter.waited.Add(int64(wait))
-			// Not a warning: the CLI counts warnings, and this one is about to be cured.
-			c.cfg.Logger.Info().Str("request", what).Dur("wait_ms", wait).Str("cause", err.Error()).Msg("trying a request again")
-		}))
+		backoff.WithNotify(again))
 	if err == nil {
 		return value, nil
 	}
@@ -152,58 +143,92 @@ func exhausted(err error) error {
 // bodyTimeout bounds the reading of one body. ServiceNow's load balancer cuts a transaction after 5 minutes.
 const bodyTimeout = 6 * time.Minute
 
+var errBodyTimeout = fmt.Errorf("the answer did not arrive within %s", bodyTimeout)
+
+var errSlow = errors.New("the answer took too long")
+
+// slow marks an error that came long after the request was sent: time-outs of this side, and connections that a load
+// balancer ended.
+func slow(trip *httpclient.Trip, err error) error {
+	if sent := trip.Sent(); !sent.IsZero() && time.Since(sent) > slowPage {
+		return fmt.Errorf("%w: %w", errSlow, err)
+	}
+	return err
+}
+
 // get sends one GET request and reads its body whole, which must be JSON. Errors that another attempt may cure are returned
-// as they are, others wrapped by backoff.Permanent.
-func (c *Client) get(ctx context.Context, path string, params url.Values, table string) (*response, error) {
-	var body []byte
-	header, err := c.send(ctx, path, params, "application/json", table, func(resp *http.Response) error {
-		var err error
-		if body, err = io.ReadAll(resp.Body); err != nil {
+// as they are, others wrapped by backoff.Permanent. Requests of one class should take the same time to their first byte.
+func (c *Client) get(ctx context.Context, path, class string, params url.Values, table string) (*response, error) {
+	r := &response{}
+	var err error
+	r.header, r.took, err = c.send(ctx, call{path: path, class: class, params: params, accept: "application/json", table: table}, func(resp *http.Response) error {
+		if r.body, err = io.ReadAll(resp.Body); err != nil {
 			return fmt.Errorf("reading the answer of %s: %w", path, err)
 		}
 		if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType != "application/json" {
-			return &NotJSONError{Path: path, Title: title(body)}
+			return &NotJSONError{Path: path, Title: title(r.body)}
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &response{body: body, header: header}, nil
+	return r, nil
 }
 
-// send sends one GET request and hands an answer of status 200 to read, which has to read its body.
-func (c *Client) send(ctx context.Context, path string, params url.Values, accept, table string, read func(*http.Response) error) (http.Header, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// call is one GET request.
+type call struct {
+	path, class, accept string
+	params              url.Values
+	table               string // to name in errors
+}
+
+// send sends one GET request and hands an answer of status 200 to read, which has to read its body. It returns the header
+// and how long it took from when the request was sent to the end of the body.
+func (c *Client) send(ctx context.Context, r call, read func(*http.Response) error) (http.Header, time.Duration, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	trip := &httpclient.Trip{Class: r.class, API: api(r.path)}
+	ctx = httpclient.WithTrip(ctx, trip)
 	u := *c.cfg.BaseURL
-	u.Path, u.RawQuery = path, params.Encode()
+	u.Path, u.RawQuery = r.path, r.params.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, backoff.Permanent(fmt.Errorf("building a request for %s: %w", path, err))
+		return nil, 0, backoff.Permanent(fmt.Errorf("building a request for %s: %w", r.path, err))
 	}
-	req.Header.Set("Accept", accept)
+	req.Header.Set("Accept", r.accept)
 	c.counter.requests.Add(1)
+	began := time.Now()
 	resp, err := c.cfg.HTTP.Do(req)
 	if err != nil {
 		var explained *usererror.Error // by the sign-in, which has tried again by itself
 		if errors.As(err, &explained) {
-			return nil, backoff.Permanent(explained)
+			return nil, 0, backoff.Permanent(explained)
 		}
 		// net/http puts the address into its errors, and the query is not for logs.
-		return nil, fmt.Errorf("sending a request: %w", httpclient.RedactError(err))
+		return nil, 0, slow(trip, fmt.Errorf("sending a request: %w", httpclient.RedactError(err)))
 	}
 	defer resp.Body.Close()
 	// From here on, since waits for a slot or for the hourly budget are before it.
-	defer time.AfterFunc(bodyTimeout, cancel).Stop()
+	defer time.AfterFunc(bodyTimeout, func() { cancel(errBodyTimeout) }).Stop()
 	if resp.StatusCode == http.StatusUnauthorized && c.cfg.Refused != nil {
-		return nil, backoff.Permanent(c.cfg.Refused(resp))
+		return nil, 0, backoff.Permanent(c.cfg.Refused(resp))
 	}
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what can be read of it
-		return nil, statusError(resp, body, path, table)
+		return nil, 0, statusError(resp, body, r.path, r.table)
 	}
-	return resp.Header, read(resp)
+	err = read(resp)
+	if sent := trip.Sent(); !sent.IsZero() {
+		began = sent
+	}
+	if err != nil {
+		if errors.Is(context.Cause(ctx), errBodyTimeout) {
+			err = errBodyTimeout
+		}
+		return nil, 0, slow(trip, err)
+	}
+	return resp.Header, time.Since(began), nil
 }
 
 // maxErrorBody is as much of an error's body as can hold what the instance says about it.
@@ -211,7 +236,7 @@ const maxErrorBody = 1 << 20
 
 // statusError turns an answer other than 200 into an error: transient, or wrapped by backoff.Permanent.
 func statusError(resp *http.Response, body []byte, path, table string) error {
-	e := &StatusError{Status: resp.StatusCode, Path: path, RetryAfter: retryAfter(resp)}
+	e := &StatusError{Status: resp.StatusCode, Path: path, RetryAfter: httpclient.RetryAfter(resp)}
 	var envelope struct {
 		Error struct {
 			Message string `json:"message"`
@@ -222,34 +247,12 @@ func statusError(resp *http.Response, body []byte, path, table string) error {
 		e.Message, e.Detail = clean(envelope.Error.Message), clean(envelope.Error.Detail)
 	}
 	switch {
-	case resp.StatusCode == http.StatusTooManyRequests && e.RetryAfter > 0:
-		return fmt.Errorf("%w; %w", e, &backoff.RetryAfterError{Duration: e.RetryAfter})
 	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusAccepted,
 		resp.StatusCode == http.StatusRequestTimeout, resp.StatusCode >= 500:
 		return e
 	default:
 		return backoff.Permanent(permanent(e, table))
 	}
-}
-
-// retryAfter reads how long to wait: Retry-After in seconds or as a date (RFC 9110, 10.2.3), else X-RateLimit-Reset in
-// UNIX seconds, both against the instance's own clock.
-func retryAfter(resp *http.Response) time.Duration {
-	now, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil {
-		now = time.Now()
-	}
-	value := strings.TrimSpace(resp.Header.Get("Retry-After"))
-	if seconds, err := strconv.Atoi(value); err == nil && seconds >= 0 {
-		return time.Duration(max(seconds, 1)) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), time.Second)
-	}
-	if reset, err := strconv.ParseInt(resp.Header.Get("X-RateLimit-Reset"), 10, 64); err == nil {
-		return max(time.Unix(reset, 0).Sub(now), time.Second)
-	}
-	return 0
 }
 
 var titleForm = regexp.MustCompile(`(?is)<title>(.*?)</title>`)

@@ -4,31 +4,45 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/cqservicenow/cq-source-servicenow/internal/httpclient"
 )
 
 const (
-	defaultPageSize = 1000
-	// servedToGrow is how many pages in a row must be served before a halved page grows back.
+	// startPageSize is where a page size without a ceiling of the user's begins.
+	startPageSize = 1000
+	// mostPageSize is how far it grows by itself. With 200 ms a request and 0.1 ms a row, pages of 1,000 rows bring 3,300
+	// rows a second, of 4,000 6,700, and of 10,000, where the platform's own limit lies, 8,300: most of the gain, for less
+	// than half the memory and far from the transaction quota. Under a rate-limit rule of 500 requests an hour it is the
+	// difference between half a million rows an hour and nearly two.
+	mostPageSize = 4000
+	// mostPageBytes is the body that a page grows to at most, unpacked. An incident is 5 to 8 kB of JSON with both values
+	// of every field. Two or three pages of a table are in memory at once, and a body may have 40 MiB.
+	mostPageBytes = 16 << 20
+	// servedToGrow is how many pages in a row must be served quickly before the page grows.
 	servedToGrow = 4
+	// A page that took less than quickPage may double and stays at the 10 s that are aimed at; one that took longer than
+	// slowPage is halved before the instance cancels it: its quota for a transaction is 60 s by default.
+	quickPage, slowPage = 5 * time.Second, 30 * time.Second
 )
 
-// PageSize is the number of rows to ask for at once. It halves when the instance cannot serve a page and finds its way
-// back. One value serves one table and is safe for concurrent use.
+// PageSize is the number of rows to ask for at once. It halves when the instance cannot serve a page or takes long for
+// it, and grows while pages come quickly. One value serves one table and is safe for concurrent use.
 type PageSize struct {
 	mu    sync.Mutex
 	size  int
 	most  int
+	start int
 	inRow int
 }
 
-// NewPageSize returns a page size that starts at most and never exceeds it; 0 is the default.
+// NewPageSize returns a page size that starts at most and never exceeds it; 0 starts at 1,000 and finds its size.
 func NewPageSize(most int) *PageSize {
 	if most <= 0 {
-		most = defaultPageSize
+		return &PageSize{size: startPageSize, start: startPageSize, most: mostPageSize}
 	}
-	return &PageSize{size: most, most: most}
+	return &PageSize{size: most, start: most, most: most}
 }
 
 func (p *PageSize) current() int {
@@ -49,14 +63,26 @@ func (p *PageSize) halve(size int) bool {
 	return true
 }
 
-func (p *PageSize) served(size int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if size < p.size || p.size == p.most {
+// served learns from a whole page of the given size.
+func (p *PageSize) served(size, rows, bytes int, took time.Duration) {
+	if took > slowPage {
+		p.halve(size)
 		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	larger := min(p.size*2, p.most)
+	switch {
+	case size < p.size || larger == p.size:
+		return
+	case took >= quickPage, rows > 0 && bytes/rows*larger > mostPageBytes:
+		p.inRow = 0
+		return
+	case larger > p.start && rows < size/2:
+		return // few rows do not tell what many would take
+	}
 	if p.inRow++; p.inRow >= servedToGrow {
-		p.inRow, p.size = 0, min(p.size*2, p.most)
+		p.inRow, p.size = 0, larger
 	}
 }
 
@@ -65,7 +91,7 @@ func shrinkable(err error) bool {
 	var partial *PartialError
 	var status *StatusError
 	switch {
-	case errors.As(err, &partial):
+	case errors.As(err, &partial), errors.Is(err, errSlow):
 		return true
 	case errors.As(err, &status):
 		return status.Status == http.StatusInternalServerError || status.Status == http.StatusGatewayTimeout

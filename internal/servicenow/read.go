@@ -242,12 +242,13 @@ func (r *reader) fetch(ctx context.Context, s segment, count bool) (*List, int, 
 	list, err := retrying(ctx, r.client, "reading "+r.read.Table, func() (*List, error) {
 		for {
 			limit = pages.current()
+			r.client.counter.pageSize.Store(int64(limit))
 			list, err := r.client.listOnce(ctx, r.read.Table, ListOptions{
 				Query: s.query(r.read, true), Fields: r.read.Fields, Display: r.read.Display, Limit: limit, Count: count,
 			})
 			switch {
 			case err == nil:
-				pages.served(limit)
+				pages.served(limit, len(list.Records), list.bytes, list.took)
 				return list, nil
 			case tooLarge(err) && pages.halve(limit):
 				continue // at once: the instance is well, and only the page was too large

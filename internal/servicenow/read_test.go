@@ -250,7 +250,7 @@ func TestACountThatFailsIsNotTheEnd(t *testing.T) {
 	down := false
 	e, c := between(t, emulator.Config{Incidents: 300}, func(e *emulator.Emulator, w http.ResponseWriter, r *http.Request) {
 		if down && strings.HasPrefix(r.URL.Path, "/api/now/stats/") {
-			w.WriteHeader(http.StatusTooManyRequests)
+			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		e.ServeHTTP(w, r)
@@ -259,7 +259,7 @@ func TestACountThatFailsIsNotTheEnd(t *testing.T) {
 	e.OmitTotalCount(true)
 	down = true
 	_, err := read(t, c, everything("incident"))
-	require.Equal(t, servicenow.CodeRateLimited, usererror.CodeOf(err), "%v", err)
+	require.Equal(t, servicenow.CodeUnavailable, usererror.CodeOf(err), "%v", err)
 }
 
 func TestASmallerPageThanAskedForIsNotTheEnd(t *testing.T) {
@@ -330,7 +330,7 @@ func transientFaults() []emulator.FaultKind {
 	}
 }
 
-// endlessFaults are what a request ends with when a fault stays.
+// endlessFaults are what a request ends with when a fault stays. A 429 is not among them: see patience_test.go.
 func endlessFaults() map[emulator.FaultKind]string {
 	return map[emulator.FaultKind]string{
 		emulator.FaultPartialResult:  servicenow.CodeCancelled,
@@ -340,7 +340,6 @@ func endlessFaults() map[emulator.FaultKind]string {
 		emulator.FaultHibernating:    servicenow.CodeNotJSON,
 		emulator.FaultAccepted:       servicenow.CodeSessionQueueFull,
 		emulator.FaultReset:          servicenow.CodeUnavailable,
-		emulator.FaultQueueFull:      servicenow.CodeRateLimited,
 		emulator.FaultCancelled:      servicenow.CodeCancelled,
 		emulator.FaultUnavailable:    servicenow.CodeUnavailable,
 		emulator.FaultForbidden:      servicenow.CodeTableForbidden,

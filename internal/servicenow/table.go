@@ -45,6 +45,9 @@ type List struct {
 	Total int
 	// Date is the instance's clock.
 	Date time.Time
+
+	took  time.Duration // from when the request was sent
+	bytes int           // of the body, unpacked
 }
 
 // Record is one record's JSON object, as the instance sent it.
@@ -77,7 +80,7 @@ func (c *Client) listOnce(ctx context.Context, table string, opts ListOptions) (
 	if !opts.Count {
 		params.Set("sysparm_no_count", "true")
 	}
-	resp, err := c.get(ctx, path, params, table)
+	resp, err := c.get(ctx, path, class(table, opts), params, table)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +88,7 @@ func (c *Client) listOnce(ctx context.Context, table string, opts ListOptions) (
 	if err != nil {
 		return nil, &PartialError{Path: path, Message: err.Error()}
 	}
-	list := &List{Records: records, Total: -1, Date: resp.date()}
+	list := &List{Records: records, Total: -1, Date: resp.date(), took: resp.took, bytes: len(resp.body)}
 	if total, err := strconv.Atoi(resp.header.Get("X-Total-Count")); err == nil && opts.Count {
 		list.Total = total
 	}
