@@ -8,6 +8,7 @@ package configfile
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
@@ -52,8 +53,10 @@ func (e *SyntaxError) Error() string {
 }
 
 // Parse returns the documents of a config. Its error is a *SyntaxError.
-func Parse(data []byte) ([]*Document, error) {
-	vars := newVariables()
+func Parse(data []byte) ([]*Document, error) { return parse(data, time.Now()) }
+
+func parse(data []byte, now time.Time) ([]*Document, error) {
+	vars := &variables{now: now}
 	file, err := parser.ParseBytes(vars.hide(data), 0)
 	if err != nil {
 		return nil, syntaxError(err)

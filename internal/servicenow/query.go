@@ -42,7 +42,22 @@ func (q Query) And(clauses ...Clause) Query {
 	return narrowed
 }
 
-// OrderBy returns the query sorted by fields, ascending, the first field first.
+// AndQuery returns the query narrowed by another one: every alternative of the one with every alternative of the other.
+func (q Query) AndQuery(other Query) Query {
+	if len(other.alternatives) == 0 {
+		return q
+	}
+	narrowed := Query{orderBy: q.orderBy}
+	for _, alternative := range other.alternatives {
+		narrowed.alternatives = append(narrowed.alternatives, q.And(alternative...).alternatives...)
+	}
+	return narrowed
+}
+
+// Descending marks a field for OrderBy.
+func Descending(field string) string { return "DESC" + field }
+
+// OrderBy returns the query sorted by fields, ascending unless marked by Descending, the first field first.
 func (q Query) OrderBy(fields ...string) Query {
 	q.orderBy = fields
 	return q

@@ -98,3 +98,21 @@ func FuzzValueStaysAValue(f *testing.F) {
 		require.Equal(t, []string{"a=" + value, "b=1"}, terms)
 	})
 }
+
+func TestAndQuery(t *testing.T) {
+	parse := func(text string) Query {
+		q, err := ParseQuery(text)
+		require.NoError(t, err)
+		return q
+	}
+	for _, test := range []struct{ one, other, want string }{
+		{"", "", ""},
+		{"a=1", "", "a=1"},
+		{"", "a=1^ORb=2", "a=1^ORb=2"},
+		{"a=1^ORb=2", "c=3^ORd=4", "a=1^ORb=2^c=3^ORd=4"},
+		{"a=1^NQb=2", "c=3^NQd=4^e=5", "a=1^c=3^NQb=2^c=3^NQa=1^d=4^e=5^NQb=2^d=4^e=5"},
+	} {
+		require.Equal(t, test.want, parse(test.one).AndQuery(parse(test.other)).String())
+	}
+	require.Equal(t, "a=1^b=2^ORDERBYDESCc^ORDERBYsys_id", parse("a=1").AndQuery(parse("b=2")).OrderBy(Descending("c"), "sys_id").String())
+}

@@ -34,6 +34,8 @@ type ListOptions struct {
 	Fields  []string // nil: all
 	Display Display
 	Limit   int
+	// Offset leaves out so many of the first rows, readable or not. Only what cannot go on from a key needs it.
+	Offset int
 	// Count asks for the number of matching rows, readable or not, which costs the instance a count.
 	Count bool
 }
@@ -76,6 +78,9 @@ func (c *Client) listOnce(ctx context.Context, table string, opts ListOptions) (
 	}
 	if len(opts.Fields) > 0 {
 		params.Set("sysparm_fields", strings.Join(opts.Fields, ","))
+	}
+	if opts.Offset > 0 {
+		params.Set("sysparm_offset", strconv.Itoa(opts.Offset))
 	}
 	if !opts.Count {
 		params.Set("sysparm_no_count", "true")
