@@ -38,8 +38,9 @@ type Client struct {
 	// and a row may carry a stamp that lies ahead of the clock that answered.
 	Through string
 
-	sync  *Sync
-	store *blobstore.Store // opened as it is needed
+	sync   *Sync
+	sample servicenow.Record // an incident with all of its fields; nil when there was none to be seen
+	store  *blobstore.Store  // opened as it is needed
 }
 
 // ID names the instance in logs, spans and metrics.
@@ -167,9 +168,16 @@ func Prepare(ctx context.Context, s *spec.Instance, name string, options Options
 // clock asks the instance for its time, which windows end at: the clocks of this machine and of the instance differ. The
 // request doubles as the test that sign-in works and incidents can be read at all.
 func (c *Client) clock(ctx context.Context) (time.Time, error) {
-	list, err := c.ServiceNow.ListRecords(ctx, "incident", servicenow.ListOptions{Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: 1})
+	options := servicenow.ListOptions{Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: 1}
+	if c.sample == nil && len(c.Spec.Incidents.Fields) == 0 {
+		options.Fields = nil // which fields there are is of use later
+	}
+	list, err := c.ServiceNow.ListRecords(ctx, "incident", options)
 	if err != nil {
 		return time.Time{}, err
+	}
+	if options.Fields == nil && len(list.Records) > 0 {
+		c.sample = list.Records[0]
 	}
 	if list.Date.IsZero() {
 		return time.Time{}, fmt.Errorf("reading the clock of %s: its answers have no Date header", c.ID())

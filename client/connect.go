@@ -95,7 +95,7 @@ func Connect(ctx context.Context, s *spec.Instance, name string, o Options) (*Co
 		Spec: s, Name: name, InstanceName: instanceName, BaseURL: base, Auth: authenticator, Logger: o.Logger,
 		ServiceNow: servicenow.New(servicenow.Config{
 			BaseURL: base, HTTP: httpClient, Counters: counters, Logger: o.Logger, Retry: o.Retry,
-			Refused: func(resp *http.Response) error { return authenticator.Refused(resp) },
+			Refused: func(resp *http.Response) error { return authenticator.Refused(resp) }, Renewable: authenticator.Renews(),
 		}),
 	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,7 +12,6 @@ import (
 	"github.com/cqservicenow/cq-source-servicenow/internal/arrowjson"
 	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
 	"github.com/cqservicenow/cq-source-servicenow/internal/extract"
-	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 	"github.com/cqservicenow/cq-source-servicenow/internal/textview"
 )
 
@@ -38,7 +38,7 @@ func (c *Client) IncidentForm(ctx context.Context) (*Form, error) {
 	}
 	form := &Form{Fields: c.Fields}
 	if c.Fields == nil {
-		if form.Fields, err = c.withWalked(ctx, layout); err != nil {
+		if form.Fields, err = c.withWalked(layout); err != nil {
 			return nil, fmt.Errorf("reading the incident form: %w", err)
 		}
 	}
@@ -55,7 +55,7 @@ func (c *Client) IncidentForm(ctx context.Context) (*Form, error) {
 // withWalked returns every field of incident and the fields of other records that the form shows: an instance returns a
 // dot-walked field only to a request that names all of its fields. It returns nil when there is none, or when there are too
 // many to name.
-func (c *Client) withWalked(ctx context.Context, layout *dictionary.Layout) ([]string, error) {
+func (c *Client) withWalked(layout *dictionary.Layout) ([]string, error) {
 	walked := slices.DeleteFunc(layout.Fields(), func(field string) bool { return !strings.Contains(field, ".") })
 	if len(walked) == 0 {
 		return nil, nil
@@ -63,7 +63,7 @@ func (c *Client) withWalked(ctx context.Context, layout *dictionary.Layout) ([]s
 	var fields []string
 	if c.Tables.Table("incident").FromInstance {
 		var err error
-		if fields, err = c.everyField(ctx); err != nil {
+		if fields, err = c.everyField(); err != nil {
 			return nil, err
 		}
 		fields = append(fields, walked...)
@@ -94,25 +94,18 @@ func (c *Client) roomForFields() int {
 	return most - others - longest
 }
 
-// everyField returns the names of the dictionary and those that records show, since a part of the dictionary may be hidden.
-func (c *Client) everyField(ctx context.Context) ([]string, error) {
+// everyField returns the names of the dictionary and those that a record shows, since a part of the dictionary may be hidden.
+func (c *Client) everyField() ([]string, error) {
 	names := []string{"sys_tags"} // which has no place in the dictionary
 	for _, f := range c.Tables.Table("incident").Fields {
 		names = append(names, f.Name)
 	}
-	const sample = 20
-	list, err := c.ServiceNow.ListRecords(ctx, "incident", servicenow.ListOptions{Display: servicenow.Values, Limit: sample})
-	if err != nil {
-		return nil, err
+	if c.sample == nil {
+		return names, nil
 	}
-	for _, record := range list.Records {
-		var keys map[string]json.RawMessage
-		if err := json.Unmarshal(record, &keys); err != nil {
-			return nil, fmt.Errorf("reading a record's fields: %w", err)
-		}
-		for name := range keys {
-			names = append(names, name)
-		}
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(c.sample, &keys); err != nil {
+		return nil, fmt.Errorf("reading a record's fields: %w", err)
 	}
-	return names, nil
+	return append(names, slices.Collect(maps.Keys(keys))...), nil
 }

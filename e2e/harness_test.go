@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -163,6 +164,17 @@ func (w *world) value(query string, args ...any) string {
 // requests counts what the instance was asked since the last reset, token requests included.
 func (w *world) requests() int { return len(w.Requests()) }
 
+// lists counts the requests since the last reset that did not fetch a file.
+func (w *world) lists() int {
+	n := 0
+	for _, r := range w.Requests() {
+		if !strings.HasSuffix(r.Path, "/file") {
+			n++
+		}
+	}
+	return n
+}
+
 // requireEqualsSource compares every incident and attachment with the source's truth, value by value.
 func (w *world) requireEqualsSource() {
 	w.t.Helper()
@@ -193,7 +205,12 @@ func (w *world) requireIncidents(want func(id string) bool) {
 			Display string `json:"display_value"`
 		}
 		require.NoError(w.t, json.Unmarshal([]byte(row[1]), &record), id)
+		caller, _ := w.Record("sys_user", stored["caller_id"])
 		for field, value := range record {
+			if field == "caller_id.email" { // which the form shows
+				require.Equal(w.t, caller["email"], value.Value, id)
+				continue
+			}
 			if value.Value != stored[field] || value.Display != shown[field] {
 				require.Equal(w.t, stored[field], value.Value, "%s.%s", id, field)
 				require.Equal(w.t, shown[field], value.Display, "display of %s.%s", id, field)
@@ -220,32 +237,39 @@ func (w *world) requireAttachments(ofCovered func(parent string) bool) {
 			expected[id] = true
 		}
 	}
-	rows := w.rows(`SELECT sys_id, incident_sys_id, file_name, size_bytes, hash, content_type, table_name, content_status, hex(content), content_sha256, text_status FROM servicenow_attachments`)
+	rows := w.rows(`SELECT sys_id, incident_sys_id, file_name, size_bytes, hash, content_type, table_name, content_status, hex(content), content_sha256, text_status, text FROM servicenow_attachments`)
 	for _, row := range rows {
 		require.True(w.t, expected[row[0]], "an attachment that should not be there, or twice: %v", row)
 		delete(expected, row[0])
 		a, _ := w.Record("sys_attachment", row[0])
 		require.Equal(w.t, []string{null(a["table_sys_id"]), null(a["file_name"]), null(a["size_bytes"]), null(a["hash"]), null(a["content_type"]), null(a["table_name"])}, row[1:7])
-		w.requireContent(a, row[7], row[8], row[9], row[10])
+		w.requireContent(a, row[7], row[8], row[9], row[10], row[11])
 	}
 	require.Empty(w.t, expected, "attachments that did not arrive")
 }
 
 // requireContent checks what became of a file, with the default spec: documents arrive byte by byte.
-func (w *world) requireContent(a map[string]string, status, content, sum, textStatus string) {
+func (w *world) requireContent(a map[string]string, status, content, sum, textStatus, text string) {
 	w.t.Helper()
 	stored, _ := w.Content(a["sys_id"])
 	switch {
 	case a["state"] == "pending" || a["state"] == "not_available":
 		require.Equal(w.t, []string{"unavailable", "", "NULL", "unavailable"}, []string{status, content, sum, textStatus}, a["file_name"])
-	case strings.HasSuffix(a["file_name"], ".png") || strings.HasSuffix(a["file_name"], ".exe"):
+	case a["content_type"] == "image/png" || a["content_type"] == "application/x-msdownload":
 		require.Equal(w.t, []string{"skipped", "", "NULL", "unsupported"}, []string{status, content, sum, textStatus}, a["file_name"])
 	default:
 		want := sha256.Sum256(stored)
 		require.Equal(w.t, []string{"stored", hex.EncodeToString(want[:])}, []string{status, sum}, a["file_name"])
 		require.Equal(w.t, strings.ToUpper(hex.EncodeToString(stored)), content, a["file_name"])
+		if seededDocument.MatchString(a["file_name"]) {
+			require.Equal(w.t, "extracted", textStatus, a["file_name"])
+			require.Contains(w.t, text, "marker-", a["file_name"])
+		}
 	}
 }
+
+// seededDocument matches the names of the emulator's own documents, each of which says "marker-".
+var seededDocument = regexp.MustCompile(`^(notes-\d+\.txt|Report \d+\.pdf|Manual \d+\.docx|export \d+\.csv|Figures \d+\.xlsx|page-\d+\.html|payload-\d+\.json|wide-\d+\.txt|mail \d+\.eml|feed-\d+\.xml|README-\d+\.md)$`)
 
 func null(text string) string {
 	if text == "" {

@@ -58,7 +58,7 @@ func TestLoad(t *testing.T) {
 			}
 		}
 	})
-	require.Less(t, w.requests(), 20)
+	require.Less(t, w.lists(), 20)
 	w.requireEqualsSource()
 }
 

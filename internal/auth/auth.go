@@ -39,6 +39,9 @@ type Authenticator struct {
 	wrong  func(resp *http.Response) advice // what a final 401 of an API means
 }
 
+// Renews reports whether the grant gets new access tokens.
+func (a *Authenticator) Renews() bool { return a.source != nil }
+
 // New makes the Authenticator of cfg's grant. It sends no request.
 func New(cfg Config, deps Deps) (*Authenticator, error) {
 	base, err := cfg.validate()

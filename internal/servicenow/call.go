@@ -44,6 +44,9 @@ type Config struct {
 	HTTP *http.Client
 	// Refused explains a 401 that signing in again did not cure.
 	Refused func(*http.Response) error
+	// Renewable says that another attempt of a refused request may bring another token: with many requests in flight, one
+	// may meet a token that is revoked just then, and then meet the next one.
+	Renewable bool
 	// Counters are those of HTTP; nil leaves the figures out of Stats that only they tell.
 	Counters *httpclient.Counters
 	Logger   zerolog.Logger
@@ -91,6 +94,7 @@ func retrying[T any](ctx context.Context, c *Client, what string, attempt func()
 		// Not a warning: the CLI counts warnings, and this one is about to be cured.
 		c.cfg.Logger.Info().Str("request", what).Dur("wait_ms", wait).Str("cause", err.Error()).Msg("trying a request again")
 	}
+	attempt = refusable(attempt)
 	if c.cfg.Retry.Tries != 1 {
 		attempt = patient(ctx, c.cfg.Retry, again, attempt)
 	}
@@ -110,6 +114,30 @@ func retrying[T any](ctx context.Context, c *Client, what string, attempt func()
 		return value, context.Cause(ctx)
 	}
 	return value, exhausted(err)
+}
+
+// refusedError is a 401 that another attempt may cure.
+type refusedError struct{ err error }
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+// refusedTries is how often a request may be refused before that is believed.
+const refusedTries = 4
+
+// refusable ends the attempts of a request that is refused time and again.
+func refusable[T any](attempt func() (T, error)) func() (T, error) {
+	refusals := 0
+	return func() (T, error) {
+		value, err := attempt()
+		var refused *refusedError
+		if errors.As(err, &refused) {
+			if refusals++; refusals >= refusedTries {
+				err = backoff.Permanent(refused.err)
+			}
+		}
+		return value, err
+	}
 }
 
 // exhausted explains a fault that outlasted the retries.
@@ -212,7 +240,11 @@ func (c *Client) send(ctx context.Context, r call, read func(*http.Response) err
 	// From here on, since waits for a slot or for the hourly budget are before it.
 	defer time.AfterFunc(bodyTimeout, func() { cancel(errBodyTimeout) }).Stop()
 	if resp.StatusCode == http.StatusUnauthorized && c.cfg.Refused != nil {
-		return nil, 0, backoff.Permanent(c.cfg.Refused(resp))
+		if refused := c.cfg.Refused(resp); c.cfg.Renewable {
+			return nil, 0, &refusedError{refused}
+		} else {
+			return nil, 0, backoff.Permanent(refused)
+		}
 	}
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what can be read of it
