@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,10 +26,13 @@ const (
 
 // recall is what a reading remembers of records with extras, from the last sync and for the next one.
 type recall struct {
-	known     map[string]bool // marks of the last sync
-	marks     []string
+	known     map[string]bool // marks of what was sent
+	marks     []string        // of records that the next window meets again
+	others    []string        // of other records, the latest last
+	keepOther bool            // whether records are read for other reasons than their own change
 	failed    map[string]bool // sys_ids to read again
 	forgotten int             // records to read again that are too many to remember
+	rereading bool            // what could not be had comes first, and may come once more in the window
 	from      string          // marks are kept of records with a stamp from here on, since the next window meets these
 }
 
@@ -39,7 +43,7 @@ func (s *sink) remember(ctx context.Context, start servicenow.Key, stored *curso
 	}
 	c := s.client
 	s.recall = recall{
-		known: map[string]bool{}, failed: map[string]bool{},
+		known: map[string]bool{}, failed: map[string]bool{}, keepOther: s.reading.Also != nil,
 		from: (&cursor.Cursor{Position: servicenow.Key{UpdatedOn: c.Now}, ReadAt: c.Now}).Start(c.Spec.Overlap.Duration()).UpdatedOn,
 	}
 	if stored == nil || start == (servicenow.Key{}) {
@@ -48,31 +52,19 @@ func (s *sink) remember(ctx context.Context, start servicenow.Key, stored *curso
 	for _, mark := range stored.Sent {
 		s.recall.known[mark] = true
 	}
-	for _, id := range stored.Again {
-		s.recall.failed[id] = true
+	if s.recall.keepOther {
+		s.recall.others = slices.Clone(stored.Sent)
 	}
+	s.recall.rereading = true
+	defer func() { s.recall.rereading = false }()
+	// Those that are gone, or covered no more, are not found, and so forgotten.
 	for ids := range slices.Chunk(stored.Again, idsPerRequest) {
 		again := servicenow.Read{
 			Table: s.reading.From, Query: servicenow.Where(in("sys_id", ids)), Fields: s.reading.Fields, Display: s.reading.Display,
 			Window: servicenow.Window{Through: c.Through}, Pages: s.pageSize, Warn: c.Warn,
 		}
-		found := map[string]bool{}
-		for page, err := range c.ServiceNow.ReadPages(ctx, again) {
-			if err != nil {
-				return fmt.Errorf("reading again what could not be had: %w", err)
-			}
-			for _, record := range page.Records {
-				id, _ := record.Text("sys_id")
-				found[id] = true
-			}
-			if err := s.add(ctx, page.Records); err != nil {
-				return err
-			}
-		}
-		for _, id := range ids {
-			if !found[id] {
-				delete(s.recall.failed, id) // it is gone
-			}
+		if err := s.pages(ctx, c.ServiceNow.ReadPages(ctx, again)); err != nil {
+			return fmt.Errorf("reading again what could not be had: %w", err)
 		}
 	}
 	return nil
@@ -94,7 +86,7 @@ func (s *sink) addWithExtras(ctx context.Context, records []servicenow.Record) e
 		record, done := records[next], make(chan outcome, 1)
 		next++
 		pending = append(pending, done)
-		if s.recall.known[mark(record)] {
+		if s.recall.sent(record) {
 			done <- outcome{} // sent by the last sync, and unchanged
 			return
 		}
@@ -130,48 +122,78 @@ func (s *sink) addWithExtras(ctx context.Context, records []servicenow.Record) e
 
 // addWithExtra adds one row; a record without an extra was sent before.
 func (s *sink) addWithExtra(ctx context.Context, record servicenow.Record, extra Extra) error {
-	again := false
-	if extra != nil {
-		defer extra.Close()
-		values, err := extra.Values()
-		if err != nil {
-			return fmt.Errorf("filling %s: %w", s.table.Name, err)
-		}
-		again = extra.Again()
-		if err := s.append(ctx, record, values); err != nil {
-			return err
-		}
+	if extra == nil {
+		s.recall.keep(record)
+		return nil
 	}
-	s.recall.note(record, again)
+	defer extra.Close()
+	values, err := extra.Values()
+	if err != nil {
+		return fmt.Errorf("filling %s: %w", s.table.Name, err)
+	}
+	if err := s.append(ctx, record, values); err != nil {
+		return err
+	}
+	s.recall.note(record, extra.Again())
 	return nil
 }
 
-// mark identifies a record in one of its states.
+// mark identifies a record in one of its states: all that it says, since two changes within a second carry the same stamp.
 func mark(record servicenow.Record) string {
-	var parts []string
-	for _, field := range []string{"sys_id", "sys_updated_on", "sys_mod_count", "state", "hash"} {
-		text, _ := record.Text(field)
-		parts = append(parts, text)
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(record, &members); err != nil {
+		return cursor.Hash(string(record))
+	}
+	parts := make([]string, 0, 2*len(members))
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		parts = append(parts, name, string(members[name]))
 	}
 	return cursor.Hash(parts...)
 }
 
-// note remembers what became of a record.
+// sent reports whether a record was sent in just this state.
+func (r *recall) sent(record servicenow.Record) bool {
+	return len(r.known) > 0 && r.known[mark(record)]
+}
+
+// note remembers what became of a record that was sent.
 func (r *recall) note(record servicenow.Record, again bool) {
 	key, ok := record.Key()
 	switch {
 	case !ok:
+		return
 	case again && len(r.failed) >= againKept && !r.failed[key.SysID]:
 		r.forgotten++
 	case again:
 		r.failed[key.SysID] = true
 	default:
 		delete(r.failed, key.SysID)
-		// The next window meets the records of its overlap, and those that lie in no window.
-		if (key.UpdatedOn == "" || key.UpdatedOn >= r.from) && len(r.marks) < marksKept {
-			r.marks = append(r.marks, mark(record))
-			r.known[mark(record)] = true
-		}
+		r.keep(record)
+	}
+	if r.rereading {
+		r.known[mark(record)] = true // one try a sync
+	}
+}
+
+// keep remembers the mark of a record that need not be sent again.
+func (r *recall) keep(record servicenow.Record) {
+	key, ok := record.Key()
+	if !ok || r.failed[key.SysID] {
+		return
+	}
+	// The next window meets the records of its overlap, and those that lie in no window.
+	needed := (key.UpdatedOn == "" || key.UpdatedOn >= r.from) && len(r.marks) < marksKept
+	if !needed && !r.keepOther {
+		return
+	}
+	m := mark(record)
+	if needed {
+		r.known[m] = true
+		r.marks = append(r.marks, m)
+		return
+	}
+	if r.others = append(r.others, m); len(r.others) >= 4*marksKept {
+		r.others = slices.Clone(latest(r.others, marksKept))
 	}
 }
 
@@ -181,12 +203,31 @@ func (r *recall) warn(warn func(code, message string)) {
 	}
 }
 
-// sent returns the marks for the cursor.
-func (r *recall) sent() []string {
+// marksToKeep returns the marks for the cursor, the latest last: those that the next window needs, and others as there is
+// room.
+func (r *recall) marksToKeep() []string {
 	slices.Sort(r.marks)
 	r.marks = slices.Compact(r.marks)
-	return r.marks
+	taken := map[string]bool{}
+	for _, m := range r.marks {
+		taken[m] = true
+	}
+	var others []string
+	for _, m := range slices.Backward(r.others) {
+		if len(taken) >= marksKept {
+			break
+		}
+		if !taken[m] {
+			taken[m] = true
+			others = append(others, m)
+		}
+	}
+	slices.Reverse(others)
+	return append(others, r.marks...)
 }
+
+// latest returns the last n marks at most.
+func latest(marks []string, n int) []string { return marks[max(0, len(marks)-n):] }
 
 // again returns the sys_ids for the cursor.
 func (r *recall) again() []string {

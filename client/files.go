@@ -125,7 +125,7 @@ func (c *Client) FilesFingerprint(columns []string) cursor.Fingerprint {
 	}
 	parts := []string{
 		"content=" + a.Content, "text=" + strconv.FormatBool(*a.ExtractText), "formats=" + a.Formats,
-		"max=" + strconv.FormatInt(int64(a.MaxSize), 10), "ocr=" + a.OCR,
+		"max=" + strconv.FormatInt(int64(a.MaxSize), 10), "ocr=" + a.OCR + " " + a.OCRLanguages,
 		"tika=" + strconv.FormatBool(a.TikaURL != ""), "transcription=" + strconv.FormatBool(a.TranscriptionURL != ""),
 	}
 	if a.Content == spec.ContentBlob {

@@ -32,6 +32,8 @@ const (
 	bytesPerBatch = 8 << 20
 	// rowsPerCheckpoint is how many rows an interrupted load reads again at most.
 	rowsPerCheckpoint = 20000
+	// extrasPerCheckpoint is the same for rows with files, which take longer.
+	extrasPerCheckpoint = 2000
 )
 
 // Reading is a ServiceNow table on its way into a destination table.
@@ -158,6 +160,10 @@ func (c *Client) cursorKey(r Reading) string { return cursor.Key(c.InstanceName,
 // window reads one window of one query.
 func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.Query, w servicenow.Window, checkpoints bool) error {
 	out.counted, out.shown = -1, 0
+	every := rowsPerCheckpoint
+	if r.Beside != nil {
+		every = extrasPerCheckpoint
+	}
 	pages := func(ctx context.Context) iter.Seq2[*servicenow.Page, error] {
 		return c.ServiceNow.ReadPages(ctx, servicenow.Read{
 			Table: r.From, Query: q, Fields: r.Fields, Display: r.Display, Window: w, Pages: out.pageSize, Warn: c.Warn,
@@ -175,7 +181,7 @@ func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.
 		if err := out.add(ctx, page.Records); err != nil {
 			return err
 		}
-		if checkpoints && len(page.Records) > 0 && out.sinceCommit >= rowsPerCheckpoint {
+		if checkpoints && len(page.Records) > 0 && out.sinceCommit >= every {
 			if err := out.flush(ctx); err != nil {
 				return err
 			}
@@ -333,10 +339,7 @@ func (s *sink) commit(ctx context.Context, position servicenow.Key, complete boo
 		return nil
 	}
 	s.sinceCommit = 0
-	c := &cursor.Cursor{Source: s.reading.Of, Position: position, ReadAt: s.client.Now, Complete: complete, Again: s.recall.again()}
-	if complete {
-		c.Sent = s.recall.sent()
-	}
+	c := &cursor.Cursor{Source: s.reading.Of, Position: position, ReadAt: s.client.Now, Complete: complete, Again: s.recall.again(), Sent: s.recall.marksToKeep()}
 	return state.commit(s.client.cursorKey(s.reading), c, s.table, func(m message.SyncMessage) error { return s.client.send(ctx, m) })
 }
 

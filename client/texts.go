@@ -96,7 +96,7 @@ func (t *texts) Read(ctx context.Context, path, name, contentType string, size i
 	if err != nil {
 		return extract.Result{Status: extract.Failed, Type: result.Type, Reason: fmt.Sprintf("opening the file: %v", err)}
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if contentType == "" || result.Type != "" && !strings.HasPrefix(result.Type, "application/octet-stream") {
 		contentType = result.Type // found by the content
 	}

@@ -311,7 +311,7 @@ func TestPickedIncidents(t *testing.T) {
 	w.Attach("incident", ids[3], "new.txt", "text/plain", []byte("text"))
 	w.mustSync()
 	w.requireAttachments(func(id string) bool { return picked[id] })
-	require.Less(t, w.lists(), 20)
+	require.Less(t, w.lists(), 24)
 	require.Equal(t, 1, w.requests()-w.lists(), "one new file")
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -82,19 +83,19 @@ func (v *validator) attachments(prefix string, a *Attachments) {
 	}
 }
 
-func (v *validator) blobURL(path, raw string) {
+func (v *validator) blobURL(at, raw string) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		v.add(path, "write an address such as s3://my-bucket, gs://my-bucket, azblob://my-container or file:///directory")
+		v.add(at, "write an address such as s3://my-bucket, gs://my-bucket, azblob://my-container or file:///directory")
 	case u.User != nil:
-		v.add(path, "leave user name and password out of the address; credentials come from the environment")
+		v.add(at, "leave user name and password out of the address; credentials come from the environment")
 	case u.Scheme == "file":
-		if u.Host != "" || !strings.HasPrefix(u.Path, "/") || u.Path == "/" {
-			v.add(path, "write three slashes before an absolute directory, such as file:///var/lib/servicenow")
+		if u.Host != "" || !strings.HasPrefix(u.Path, "/") || path.Clean(u.Path) == "/" {
+			v.add(at, "write three slashes before an absolute directory, such as file:///var/lib/servicenow")
 		}
 	case u.Scheme != "s3" && u.Scheme != "gs" && u.Scheme != "azblob" || u.Host == "":
-		v.add(path, "write an address such as s3://my-bucket, gs://my-bucket, azblob://my-container or file:///directory")
+		v.add(at, "write an address such as s3://my-bucket, gs://my-bucket, azblob://my-container or file:///directory")
 	}
 }
 

@@ -5,12 +5,15 @@ package attachment
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/cqservicenow/cq-source-servicenow/internal/blobstore"
@@ -125,6 +128,15 @@ type facts struct {
 	State       string `json:"state"`
 }
 
+// sum is the stated SHA-256 in lower case; "" where the row states none, or something else.
+func (f *facts) sum() string {
+	sum := strings.ToLower(f.Hash)
+	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != sha256.Size {
+		return ""
+	}
+	return sum
+}
+
 func (f *facts) size() int64 {
 	n, err := strconv.ParseInt(f.SizeBytes, 10, 64)
 	if err != nil || n < 0 {
@@ -161,6 +173,8 @@ func (f *Fetcher) Fetch(ctx context.Context, record servicenow.Record) (*Content
 // refuse says why a file is not fetched; nil when it is.
 func (f *Fetcher) refuse(a *facts) *Content {
 	switch {
+	case !f.wanted(a):
+		return f.without(Skipped, nil)
 	case a.State == "pending":
 		c := f.without(Unavailable, usererror.New(servicenow.CodeFileUnavailable, "the file is waiting for its security scan", "wait; the next sync tries again"))
 		c.Again = true
@@ -169,8 +183,6 @@ func (f *Fetcher) refuse(a *facts) *Content {
 		return f.without(Unavailable, usererror.New(servicenow.CodeFileUnavailable, "the instance has blocked the file: its state is "+strconv.Quote(a.State), "look at it in ServiceNow; the security scan did not pass it"))
 	case a.size() > f.cfg.MaxSize:
 		return f.without(TooLarge, usererror.New(servicenow.CodeFileTooLarge, fmt.Sprintf("the file has %d bytes, and at most %d are fetched", a.size(), f.cfg.MaxSize), "raise attachments.max_size"))
-	case !f.wanted(a):
-		return f.without(Skipped, nil)
 	}
 	return nil
 }
@@ -208,21 +220,21 @@ func (f *Fetcher) without(status string, reason error) *Content {
 // bring fetches a file, from the store where it is there already, stores it and has its text read.
 func (f *Fetcher) bring(ctx context.Context, a *facts, c *Content) error {
 	key := blobstore.AttachmentKey(f.cfg.Instance, a.Record, a.SysID, a.Name)
-	there := false
-	if f.cfg.Store != nil && a.Hash != "" && a.size() >= 0 {
+	there, sum := false, a.sum()
+	if f.cfg.Store != nil && sum != "" && a.size() >= 0 {
 		var err error
-		if there, err = f.cfg.Store.Has(ctx, key, a.size(), a.Hash); err != nil {
+		if there, err = f.cfg.Store.Has(ctx, key, a.size(), sum); err != nil {
 			return err
 		}
 	}
 	switch {
 	case there && f.cfg.Extractor == nil:
-		c.SHA256 = a.Hash
+		c.SHA256 = sum
 	case there:
 		if err := f.cfg.Store.Read(ctx, key, c.spool); err != nil {
 			return err
 		}
-		c.SHA256 = a.Hash
+		c.SHA256 = sum
 	default:
 		lost, err := f.download(ctx, a, c)
 		if err != nil || lost != nil {
@@ -249,7 +261,7 @@ func (f *Fetcher) bring(ctx context.Context, a *facts, c *Content) error {
 
 // download fetches a file. lost is what is known of one that cannot be had.
 func (f *Fetcher) download(ctx context.Context, a *facts, c *Content) (lost *Content, err error) {
-	want := servicenow.FileFacts{SysID: a.SysID, Size: a.size(), SHA256: a.Hash}
+	want := servicenow.FileFacts{SysID: a.SysID, Size: a.size(), SHA256: a.sum()}
 	_, c.SHA256, err = f.cfg.ServiceNow.DownloadFile(ctx, want, f.cfg.MaxSize, c.spool)
 	if err == nil {
 		f.lost.Store(0)
@@ -274,15 +286,27 @@ func (f *Fetcher) download(ctx context.Context, a *facts, c *Content) (lost *Con
 		lost = f.without(Failed, reason)
 		lost.Again = true
 	case servicenow.CodeUnavailable, servicenow.CodeCutAnswers, servicenow.CodeCancelled, servicenow.CodeRefused, servicenow.CodeNotJSON:
-		if f.lost.Add(1) >= lostInRow {
+		if f.lost.Add(1) >= lostInRow && !f.serves(ctx) {
 			return nil, err
 		}
 		lost = f.without(Failed, reason)
 		lost.Again = true
+		return lost, nil
 	default:
 		return nil, err
 	}
+	f.lost.Store(0) // the instance has answered
 	return lost, nil
+}
+
+// serves reports whether the instance answers at all: then it is the files that it fails at, such as those of a clone that
+// was made without them, and they must not keep a sync from its end.
+func (f *Fetcher) serves(ctx context.Context) bool {
+	_, err := f.cfg.ServiceNow.ListRecords(ctx, "sys_attachment", servicenow.ListOptions{Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: 1})
+	if err == nil {
+		f.lost.Store(0)
+	}
+	return err == nil
 }
 
 // store puts the spooled file into the store, unless it is there, and notes its addresses.
@@ -294,7 +318,7 @@ func (f *Fetcher) store(ctx context.Context, a *facts, c *Content, key string, t
 		}
 		contentType := cmp.Or(a.ContentType, "application/octet-stream")
 		if err := f.cfg.Store.Write(ctx, key, r, contentType, c.SHA256); err != nil {
-			return usererror.Wrap(err, blobstore.CodeUnreachable, "a file cannot be stored", "check attachments.blob_url and the credentials in the environment of the sync")
+			return err
 		}
 	}
 	var err error

@@ -4,15 +4,20 @@ package blobstore
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/url"
+	"os"
 	"path"
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/azureblob" // azblob://
 	"gocloud.dev/blob/fileblob"
@@ -31,6 +36,8 @@ type Store struct {
 	bucket *blob.Bucket
 	base   url.URL // of every key
 	signed time.Duration
+	// private says that files in a directory are for its owner alone, as the directories made for them are.
+	private bool
 }
 
 // Open opens the store at an address such as s3://bucket?prefix=a/ or file:///directory, which is created as needed.
@@ -59,7 +66,8 @@ func Open(ctx context.Context, address string, signed time.Duration) (*Store, er
 	} else {
 		base.Path = strings.TrimSuffix(base.Path, "/") + "/"
 	}
-	return &Store{bucket: bucket, base: base, signed: signed}, nil
+	private := u.Scheme == fileblob.Scheme && !u.Query().Has("dir_file_mode")
+	return &Store{bucket: bucket, base: base, signed: signed, private: private}, nil
 }
 
 func unreachable(err error, u *url.URL) error {
@@ -67,17 +75,24 @@ func unreachable(err error, u *url.URL) error {
 		"check attachments.blob_url, whether it exists, and the credentials in the environment of the sync")
 }
 
-// Check writes and removes a small file, so that a store that refuses is known before the first row.
+// failed explains an error of the store, unless it is that of an ended context.
+func (s *Store) failed(ctx context.Context, doing string, err error) error {
+	err = fmt.Errorf("%s: %w", doing, err)
+	if ctx.Err() != nil {
+		return err
+	}
+	return unreachable(err, &s.base)
+}
+
+// Check writes and removes a small file, so that a store that refuses is known before the first row. Its name is its own,
+// since several syncs may check a store at once. Syncs never remove files, so that the right to do so is not needed.
 func (s *Store) Check(ctx context.Context) error {
-	const key = ".servicenow-write-check"
-	err := s.bucket.WriteAll(ctx, key, []byte("ok"), nil)
-	if err == nil {
-		err = s.bucket.Delete(ctx, key)
+	key := ".servicenow-write-check-" + rand.Text()
+	if err := s.bucket.WriteAll(ctx, key, []byte("ok"), nil); err != nil {
+		return s.failed(ctx, "storing a file", err)
 	}
-	if err != nil && ctx.Err() == nil {
-		return unreachable(err, &s.base)
-	}
-	return err
+	_ = s.bucket.Delete(ctx, key)
+	return ctx.Err()
 }
 
 // Close ends the use of the store.
@@ -86,27 +101,41 @@ func (s *Store) Close() error { return s.bucket.Close() }
 // sumKey is where a file's SHA-256 stands among its metadata.
 const sumKey = "sha256"
 
-// Write stores size bytes of r under a key. A file is there as a whole or not at all.
+// Write stores what r reads under a key, with its stated type where that is one, and its SHA-256 or "". A file is there as a
+// whole or not at all.
 func (s *Store) Write(ctx context.Context, key string, r io.Reader, contentType, sum string) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // an unfinished writer leaves nothing behind when its context ends
-	options := &blob.WriterOptions{ContentType: contentType, DisableContentTypeDetection: true}
+	defer cancel()                                                 // an unfinished writer leaves nothing behind when its context ends
+	if _, _, err := mime.ParseMediaType(contentType); err != nil { // what the uploader's program wrote can be anything
+		contentType = "application/octet-stream"
+	}
+	options := &blob.WriterOptions{ContentType: contentType, DisableContentTypeDetection: true, BeforeWrite: s.protect}
 	if sum != "" {
 		options.Metadata = map[string]string{sumKey: sum}
 	}
 	w, err := s.bucket.NewWriter(ctx, key, options)
 	if err != nil {
-		return fmt.Errorf("storing a file: %w", err)
+		return s.failed(ctx, "storing a file", err)
 	}
 	if _, err := io.Copy(w, r); err != nil {
+		err = s.failed(ctx, "storing a file", err)
 		cancel()
 		_ = w.Close()
-		return fmt.Errorf("storing a file: %w", err)
+		return err
 	}
 	if err := w.Close(); err != nil {
-		return fmt.Errorf("storing a file: %w", err)
+		return s.failed(ctx, "storing a file", err)
 	}
 	return nil
+}
+
+// protect narrows the mode of a file in a directory before anything is in it.
+func (s *Store) protect(as func(any) bool) error {
+	var file *os.File
+	if !s.private || !as(&file) {
+		return nil
+	}
+	return file.Chmod(0o600)
 }
 
 // Has reports whether a file with this content is stored already.
@@ -115,8 +144,10 @@ func (s *Store) Has(ctx context.Context, key string, size int64, sum string) (bo
 	switch {
 	case gcerrors.Code(err) == gcerrors.NotFound:
 		return false, nil
+	case gcerrors.Code(err) == gcerrors.PermissionDenied:
+		return false, nil // S3 says so of a file that is not there to whom may not list the bucket
 	case err != nil:
-		return false, fmt.Errorf("looking for a stored file: %w", err)
+		return false, s.failed(ctx, "looking for a stored file", err)
 	case attributes.Size != size:
 		return false, nil
 	case attributes.Metadata[sumKey] != "" || s.base.Scheme != fileblob.Scheme:
@@ -134,11 +165,11 @@ func (s *Store) Has(ctx context.Context, key string, size int64, sum string) (bo
 func (s *Store) Read(ctx context.Context, key string, w io.Writer) error {
 	r, err := s.bucket.NewReader(ctx, key, nil)
 	if err != nil {
-		return fmt.Errorf("reading a stored file: %w", err)
+		return s.failed(ctx, "reading a stored file", err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	if _, err := io.Copy(w, r); err != nil {
-		return fmt.Errorf("reading a stored file: %w", err)
+		return s.failed(ctx, "reading a stored file", err)
 	}
 	return nil
 }
@@ -156,11 +187,11 @@ func (s *Store) SignedAddress(ctx context.Context, key string) (string, error) {
 		return "", nil
 	}
 	address, err := s.bucket.SignedURL(ctx, key, &blob.SignedURLOptions{Expiry: s.signed})
-	if gcerrors.Code(err) == gcerrors.Unimplemented {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("signing an address: %w", err)
+	switch {
+	case gcerrors.Code(err) == gcerrors.Unimplemented, errors.Is(err, bloberror.MissingSharedKeyCredential):
+		return "", nil // the latter on Azure, where a storage account's key signs, and a managed identity does not
+	case err != nil:
+		return "", s.failed(ctx, "signing an address", err)
 	}
 	return address, nil
 }
@@ -168,7 +199,11 @@ func (s *Store) SignedAddress(ctx context.Context, key string) (string, error) {
 // AttachmentKey is where the content of an attachment goes. The name is shortened to what every store and every file system
 // takes; the sys_id before it keeps names apart, and away from those that systems reserve.
 func AttachmentKey(instance, record, sysID, fileName string) string {
-	return strings.Join([]string{safe(instance), "attachments", safe(record), safe(sysID) + "-" + safe(fileName)}, "/")
+	name := safe(fileName)
+	if strings.HasSuffix(name, ".attrs") {
+		name += "_" // the directory store takes no such names
+	}
+	return strings.Join([]string{safe(instance), "attachments", safe(record), safe(sysID) + "-" + name}, "/")
 }
 
 // RecordKey is where the JSON of a record goes.

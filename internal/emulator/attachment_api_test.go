@@ -85,3 +85,14 @@ func TestAttachmentsOfRecords(t *testing.T) {
 	require.Empty(t, h.ids("sys_attachment", "table_sys_id="+ids[0]))
 	require.Equal(t, 404, h.get("/api/now/attachment/"+file+"/file").StatusCode)
 }
+
+func TestFaultsOfFilesAlone(t *testing.T) {
+	h := start(t, Config{Incidents: 10, Attachments: -1})
+	file := h.Attach("incident", h.SysIDs("incident")[0], "a.txt", "text/plain", []byte("hello"))
+	h.SetFaults(Fault{Kind: FaultUnavailable, Files: true, From: 2})
+	require.Equal(t, 200, h.get("/api/now/attachment/"+file).StatusCode)
+	require.Equal(t, 200, h.get("/api/now/table/sys_attachment").StatusCode)
+	require.Equal(t, 200, h.get("/api/now/attachment/"+file+"/file").StatusCode, "the first of files")
+	require.Equal(t, 503, h.get("/api/now/attachment/"+file+"/file").StatusCode)
+	require.Equal(t, 200, h.get("/api/now/table/sys_attachment").StatusCode)
+}

@@ -22,7 +22,7 @@ const faultLimit = 36000
 // planFault finds the fault due at this request. It reports true when the fault was the whole answer;
 // faults that spoil an ordinary answer stay in x.fault for the handlers.
 func (x *exchange) planFault(tokenEndpoint bool) (answered bool) {
-	fault, hit := x.e.faults.next(tokenEndpoint, x.route.table)
+	fault, hit := x.e.faults.next(tokenEndpoint, x.route)
 	if !hit {
 		return false
 	}

@@ -48,6 +48,7 @@ type Fault struct {
 	From       int           // the first count it may hit
 	Times      int           // how often it hits at most; 0: no limit
 	Table      string        // only requests for this table; "" any
+	Files      bool          // only requests for the content of files
 	RetryAfter int           // seconds, for the answers that carry Retry-After; 0: 1 for rate_limited, else no header
 	Share      float64       // how much of the rows or bytes is served before the failure; 0: half
 	Delay      time.Duration // how long slow_body takes; 0: 1 s
@@ -103,13 +104,13 @@ func (k FaultKind) atTokenEndpoint() bool {
 }
 
 // next returns the fault that hits this request, if any.
-func (p *faultPlan) next(tokenEndpoint bool, table string) (Fault, bool) {
+func (p *faultPlan) next(tokenEndpoint bool, to route) (Fault, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	hit := -1
 	for i := range p.items {
 		f := &p.items[i]
-		if f.Kind.atTokenEndpoint() != tokenEndpoint || (f.Table != "" && f.Table != table) {
+		if f.Kind.atTokenEndpoint() != tokenEndpoint || (f.Table != "" && f.Table != to.table) || (f.Files && !to.file) {
 			continue
 		}
 		f.seen++

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 
@@ -46,26 +47,37 @@ const fileAttempts = 4
 //
 // Source: "Attachment API", GET /now/attachment/{sys_id}/file.
 func (c *Client) DownloadFile(ctx context.Context, facts FileFacts, limit int64, to Spool) (size int64, sum string, err error) {
-	attempts := 0
+	if facts.Size > limit {
+		return 0, "", fmt.Errorf("fetching the file %s: %w", facts.SysID, fileTooLarge(nil, limit))
+	}
+	doubts := 0
+	var local error // the spool's, and no matter of the instance
 	sum, err = retrying(ctx, c, "fetching a file", func() (string, error) {
 		if err := to.Reset(); err != nil {
-			return "", backoff.Permanent(fmt.Errorf("emptying the spool: %w", err))
+			local = fmt.Errorf("emptying the spool: %w", err)
+			return "", backoff.Permanent(local)
 		}
-		attempts++
 		counted := &counting{to: to, hash: sha256.New()}
 		err := c.downloadOnce(ctx, facts, limit, counted)
 		size = counted.n
 		switch {
 		case err == nil:
 			return hex.EncodeToString(counted.hash.Sum(nil)), nil
-		case counted.err != nil: // the spool's, and no matter of the instance
-			return "", backoff.Permanent(fmt.Errorf("spooling a file: %w", counted.err))
-		case isDoubtful(err) && attempts >= fileAttempts:
+		case counted.err != nil:
+			local = fmt.Errorf("spooling a file: %w", counted.err)
+			return "", backoff.Permanent(local)
+		case isDoubtful(err):
+			if doubts++; doubts < fileAttempts {
+				return "", err
+			}
 			return "", backoff.Permanent(usererror.Wrap(err, CodeFileMismatch, "the file does not arrive as the instance states it",
 				"open it in ServiceNow; if it opens, look for a proxy that changes or cuts downloads"))
 		}
 		return "", err
 	})
+	if local != nil {
+		err = local
+	}
 	if err != nil {
 		return 0, "", fmt.Errorf("fetching the file %s: %w", facts.SysID, err)
 	}
@@ -74,17 +86,31 @@ func (c *Client) DownloadFile(ctx context.Context, facts FileFacts, limit int64,
 
 func (c *Client) downloadOnce(ctx context.Context, facts FileFacts, limit int64, to *counting) error {
 	path := "/api/now/attachment/" + facts.SysID + "/file"
+	if facts.Size >= 0 {
+		limit = min(limit, max(facts.Size, headKept)) // what is longer is not this file
+	}
 	_, _, err := c.send(httpclient.WithMaxBody(ctx, limit), call{path: path, class: "file", accept: "*/*", table: "sys_attachment"}, func(resp *http.Response) error {
-		if _, err := io.Copy(to, resp.Body); err != nil {
-			return fmt.Errorf("reading the answer of %s: %w", path, err)
+		_, err := io.Copy(to, resp.Body)
+		var longer *httpclient.BodyTooLargeError
+		switch {
+		case to.err != nil:
+			return to.err
+		case errors.As(err, &longer) && facts.Size < 0 && !isPage(resp):
+			return backoff.Permanent(fileTooLarge(err, limit))
+		case err != nil && !errors.As(err, &longer):
+			return &doubtError{"the download broke off: " + err.Error()} // by the end of a transaction, or a reset
+		case err != nil:
+			err = &doubtError{fmt.Sprintf("more bytes arrived than the %d of the file", facts.Size)}
+		default:
+			err = verify(facts, to, resp.Header)
 		}
-		return verify(facts, to, resp.Header)
+		if err != nil && isPage(resp) {
+			return &NotJSONError{Path: path, Title: title(to.head)}
+		}
+		return err
 	})
 	var status *StatusError
-	var tooLarge *httpclient.BodyTooLargeError
 	switch {
-	case errors.As(err, &tooLarge):
-		return backoff.Permanent(usererror.Wrap(err, CodeFileTooLarge, fmt.Sprintf("the file is larger than %d bytes", limit), "raise attachments.max_size"))
 	case errors.As(err, &status) && status.Status == http.StatusForbidden:
 		return backoff.Permanent(usererror.Wrap(status, CodeFileUnavailable, "the instance does not give the file away",
 			"look at its state in ServiceNow: the security scan may not have passed it yet, or the user may not read it"))
@@ -94,6 +120,25 @@ func (c *Client) downloadOnce(ctx context.Context, facts FileFacts, limit int64,
 	return err
 }
 
+func fileTooLarge(cause error, limit int64) error {
+	const next = "raise attachments.max_size"
+	what := fmt.Sprintf("the file is larger than %d bytes", limit)
+	if cause == nil {
+		return usererror.New(CodeFileTooLarge, what, next)
+	}
+	return usererror.Wrap(cause, CodeFileTooLarge, what, next)
+}
+
+// isPage reports whether an answer is a page for people: a sleeping or locked instance shows one under status 200. A file
+// of that type comes with its metadata.
+func isPage(resp *http.Response) bool {
+	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return mediaType == "text/html" && resp.Header.Get(metadataHeader) == ""
+}
+
+// metadataHeader is on every answer that is a file.
+const metadataHeader = "X-Attachment-Metadata"
+
 // doubtError says that a body is not the file that was asked for.
 type doubtError struct{ reason string }
 
@@ -101,7 +146,7 @@ func (e *doubtError) Error() string { return e.reason }
 
 func isDoubtful(err error) bool {
 	var doubt *doubtError
-	return errors.As(err, &doubt) || errors.Is(err, io.ErrUnexpectedEOF)
+	return errors.As(err, &doubt)
 }
 
 // verify compares a body with what is stated about the file.
@@ -112,17 +157,21 @@ func verify(facts FileFacts, got *counting, header http.Header) error {
 		return &doubtError{fmt.Sprintf("%d bytes arrived of a file of %d", got.n, facts.Size)}
 	case facts.SHA256 != "" && !strings.EqualFold(sum, facts.SHA256):
 		return &doubtError{"the bytes that arrived have another SHA-256 than the file"}
-	case facts.SHA256 == "" && facts.Size < 0 && header.Get("X-Attachment-Metadata") == "":
+	case facts.SHA256 == "" && facts.Size < 0 && header.Get(metadataHeader) == "":
 		return &doubtError{"the answer does not say that it is a file"} // an error page has status 200 at times
 	}
 	return nil
 }
+
+// headKept is how much of a body is kept to tell a page by.
+const headKept = 4 << 10
 
 // counting counts and hashes what passes to a spool.
 type counting struct {
 	to   io.Writer
 	hash hash.Hash
 	n    int64
+	head []byte // the first bytes, where a page has its title
 	err  error
 }
 
@@ -130,6 +179,9 @@ func (c *counting) Write(p []byte) (int, error) {
 	n, err := c.to.Write(p)
 	c.n += int64(n)
 	c.hash.Write(p[:n])
+	if left := headKept - len(c.head); left > 0 {
+		c.head = append(c.head, p[:min(n, left)]...)
+	}
 	c.err = err
 	return n, err
 }

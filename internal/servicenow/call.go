@@ -240,11 +240,11 @@ func (c *Client) send(ctx context.Context, r call, read func(*http.Response) err
 	// From here on, since waits for a slot or for the hourly budget are before it.
 	defer time.AfterFunc(bodyTimeout, func() { cancel(errBodyTimeout) }).Stop()
 	if resp.StatusCode == http.StatusUnauthorized && c.cfg.Refused != nil {
-		if refused := c.cfg.Refused(resp); c.cfg.Renewable {
+		refused := c.cfg.Refused(resp)
+		if c.cfg.Renewable {
 			return nil, 0, &refusedError{refused}
-		} else {
-			return nil, 0, backoff.Permanent(refused)
 		}
+		return nil, 0, backoff.Permanent(refused)
 	}
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)) // what can be read of it
