@@ -40,7 +40,10 @@ type Client struct {
 
 	sync   *Sync
 	sample servicenow.Record // an incident with all of its fields; nil when there was none to be seen
-	store  *blobstore.Store  // opened as it is needed
+
+	// The blob store is opened as it is needed, which takes requests to it.
+	storeMu sync.Mutex
+	store   *blobstore.Store
 }
 
 // ID names the instance in logs, spans and metrics.

@@ -73,10 +73,6 @@ func (s *sink) remember(ctx context.Context, start servicenow.Key, stored *curso
 // addWithExtras brings the extras of several records beside each other, and adds the rows in their order.
 func (s *sink) addWithExtras(ctx context.Context, records []servicenow.Record) error {
 	ctx, cancel := context.WithCancel(ctx)
-	type outcome struct {
-		extra Extra
-		err   error
-	}
 	var pending []chan outcome
 	next := 0
 	begin := func() {
@@ -90,10 +86,7 @@ func (s *sink) addWithExtras(ctx context.Context, records []servicenow.Record) e
 			done <- outcome{} // sent by the last sync, and unchanged
 			return
 		}
-		go func() {
-			extra, err := s.reading.Beside(ctx, record)
-			done <- outcome{extra, err}
-		}()
+		go func() { done <- s.bring(ctx, record) }()
 	}
 	defer func() {
 		cancel()
@@ -118,6 +111,23 @@ func (s *sink) addWithExtras(ctx context.Context, records []servicenow.Record) e
 		}
 	}
 	return nil
+}
+
+// outcome is an extra, or why there is none; neither stands for a record that was sent before.
+type outcome struct {
+	extra Extra
+	err   error
+}
+
+// bring calls Beside. A panic in a goroutine would end the program, and with it every other table.
+func (s *sink) bring(ctx context.Context, record servicenow.Record) (o outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			o = outcome{err: fmt.Errorf("filling %s: a row broke down: %v", s.table.Name, p)}
+		}
+	}()
+	extra, err := s.reading.Beside(ctx, record)
+	return outcome{extra, err}
 }
 
 // addWithExtra adds one row; a record without an extra was sent before.

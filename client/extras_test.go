@@ -1,9 +1,11 @@
 package client
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
+	"github.com/cloudquery/plugin-sdk/v4/schema"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
@@ -70,4 +72,14 @@ func TestMarkIsOfAllThatARecordSays(t *testing.T) {
 	} {
 		require.NotEqual(t, mark(a), mark(servicenow.Record(other)))
 	}
+}
+
+func TestARowThatPanicsIsAnError(t *testing.T) {
+	s := &sink{table: &schema.Table{Name: "files"}, reading: Reading{
+		Beside: func(context.Context, servicenow.Record) (Extra, error) { panic("boom") },
+	}}
+	s.recall = *newRecall("")
+	err := s.addWithExtras(t.Context(), []servicenow.Record{numbered(1), numbered(2)})
+	require.ErrorContains(t, err, "filling files")
+	require.ErrorContains(t, err, "boom")
 }

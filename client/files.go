@@ -75,8 +75,8 @@ func (c *Client) Store(ctx context.Context) (*blobstore.Store, error) {
 	if a.BlobURL == "" {
 		return nil, nil
 	}
-	c.sync.mu.Lock()
-	defer c.sync.mu.Unlock()
+	c.storeMu.Lock()
+	defer c.storeMu.Unlock()
 	if c.store != nil {
 		return c.store, nil
 	}

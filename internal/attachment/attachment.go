@@ -332,7 +332,7 @@ func (f *Fetcher) store(ctx context.Context, a *facts, c *Content, key string, t
 // read has the text read.
 func (f *Fetcher) read(ctx context.Context, a *facts, c *Content) {
 	result := f.cfg.Extractor.Read(ctx, c.spool.path, a.Name, a.ContentType, c.spool.size)
-	c.TextStatus = string(result.Status)
+	c.TextStatus, c.Again = string(result.Status), result.Passing
 	if result.Text != "" || result.Status == extract.Extracted {
 		c.Text = &result.Text
 	}

@@ -283,6 +283,7 @@ func TestTextStatuses(t *testing.T) {
 		"unsupported": {extract.Result{Status: extract.Unsupported, Reason: "no reader knows its format"}, false, "no reader knows its format"},
 		"encrypted":   {extract.Result{Status: extract.Encrypted, Reason: "it needs a password"}, false, "SN-TEXT-002: it needs a password"},
 		"failed":      {extract.Result{Status: extract.Failed, Reason: "broken"}, false, "SN-TEXT-002: broken"},
+		"passing":     {extract.Result{Status: extract.Failed, Reason: "the service is down", Passing: true}, false, "SN-TEXT-002: the service is down"},
 		"some text":   {extract.Result{Status: extract.Failed, Text: "x", Reason: "broken"}, true, "SN-TEXT-002: broken"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -293,7 +294,7 @@ func TestTextStatuses(t *testing.T) {
 			require.Equal(t, test.text, c.Text != nil)
 			require.Equal(t, test.reason, c.TextError)
 			require.Equal(t, attachment.Stored, c.Status, "the content is there all the same")
-			require.False(t, c.Again)
+			require.Equal(t, test.result.Passing, c.Again, "what was no fault of the file is tried again")
 			c.Close()
 		})
 	}
@@ -535,9 +536,6 @@ func TestFactsThatAreNone(t *testing.T) {
 }
 
 func TestFormatsThatAreNotWanted(t *testing.T) {
-	if extract.Readable("run.exe", "application/x-msdownload") {
-		t.Skip("every format counts as one with text")
-	}
 	w := newWorld(t)
 	w.cfg.All = false
 	id := w.Attach("incident", w.SysIDs("incident")[0], "run.exe", "application/x-msdownload", []byte("MZ"))

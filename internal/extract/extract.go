@@ -40,6 +40,8 @@ type Result struct {
 	Text string `json:"text,omitempty"`
 	// Reason says in a few words why there is no text, or not all of it.
 	Reason string `json:"reason,omitempty"`
+	// Passing says that the fault was not the file's, so that another try may read it.
+	Passing bool `json:"-"`
 }
 
 // reader writes a document's text to w. It returns nil at the document's end, and otherwise why it stopped; what it has

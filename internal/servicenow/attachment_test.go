@@ -123,6 +123,8 @@ func TestDownloadNamesLastingFaults(t *testing.T) {
 			_, _, err := c.DownloadFile(t.Context(), facts, megabyte, &memorySpool{})
 			require.Equal(t, test.code, usererror.CodeOf(err), "%v", err)
 			if test.attempts > 0 {
+				// The emulator notes a request behind its answer.
+				require.Eventually(t, func() bool { return len(e.Requests()) >= test.attempts }, time.Second, time.Millisecond)
 				require.Len(t, e.Requests(), test.attempts)
 			}
 		})

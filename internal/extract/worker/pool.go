@@ -117,7 +117,9 @@ func (p *Pool) Read(ctx context.Context, path, name, contentType string, size in
 	case errors.Is(err, errTimeout):
 		return failed("%s", extract.TookTooLong(p.cfg.Timeout))
 	case errors.As(err, &start):
-		return failed("%v", err)
+		result := failed("%v", err)
+		result.Passing = true
+		return result
 	default:
 		p.cfg.Logger.Debug().Err(err).Str("file", path).Msg("a file ended its reader")
 		return failed(brokeDown)
