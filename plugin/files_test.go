@@ -440,8 +440,15 @@ func TestSecondChangeWithinASecond(t *testing.T) {
 }
 
 func TestChangedWishesCauseAFullSync(t *testing.T) {
-	w := newFilesWorld(t, emulator.Config{Incidents: 20, Attachments: 40})
+	w := newFilesWorld(t, emulator.Config{Incidents: 20, Attachments: -1})
+	for i := range 20 {
+		id := w.attach(i, "a.txt", []byte("words"))
+		if i%7 == 0 {
+			w.Update("sys_attachment", id, map[string]string{"state": "pending"})
+		}
+	}
 	all := len(w.mustSync())
+	require.Equal(t, 20, all)
 	w.mustBringNothing()
 	w.attachments(map[string]any{"signed_urls": "5m"}) // a matter of addresses alone
 	w.mustBringNothing()
