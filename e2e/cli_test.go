@@ -90,6 +90,8 @@ func TestSecretsStayInside(t *testing.T) {
 				w := newWorld(t, cfg)
 				w.auth = auth
 				w.spec["incidents"] = map[string]any{"query": "short_description!=" + canary}
+				w.spec["attachments"] = map[string]any{"ocr": "off", "transcription_url": "http://127.0.0.1:1", "transcription_key": canary}
+				w.Attach("incident", w.SysIDs("incident")[0], "a.mp3", "audio/mpeg", []byte("ID3\x03\x00\x00\x00\x00\x00\x00 sound"))
 				if fault != "" {
 					w.SetFaults(emulator.Fault{Kind: fault, Every: 3})
 				}

@@ -192,3 +192,16 @@ func TestItemsShareNoAttachmentKeys(t *testing.T) {
 	require.True(t, *s.Instances[1].Attachments.ExtractText)
 	require.Equal(t, time.Hour, s.Instances[1].Attachments.SignedURLs.Duration())
 }
+
+func TestSizesAreWrittenAsTheyAreRead(t *testing.T) {
+	for _, text := range []string{"1KiB", "1025B", "50MiB", "64MiB", "1536KiB", "10GiB"} {
+		size, err := ParseSize(text)
+		require.NoError(t, err, text)
+		data, err := json.Marshal(size)
+		require.NoError(t, err)
+		require.Equal(t, `"`+text+`"`, string(data))
+		var again Size
+		require.NoError(t, json.Unmarshal(data, &again))
+		require.Equal(t, size, again)
+	}
+}

@@ -3,6 +3,7 @@ package spec
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/dustin/go-humanize"
 	"github.com/invopop/jsonschema"
@@ -37,6 +38,19 @@ func (s *Size) UnmarshalJSON(data []byte) error {
 	var err error
 	*s, err = ParseSize(text)
 	return err
+}
+
+// MarshalJSON writes a text that UnmarshalJSON reads.
+func (s Size) MarshalJSON() ([]byte, error) {
+	for _, unit := range []struct {
+		name string
+		size Size
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if s >= unit.size && s%unit.size == 0 {
+			return json.Marshal(fmt.Sprintf("%d%s", s/unit.size, unit.name))
+		}
+	}
+	return json.Marshal(fmt.Sprintf("%dB", s))
 }
 
 // JSONSchema describes the written form.

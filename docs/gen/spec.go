@@ -132,6 +132,12 @@ func (r *reference) block(t reflect.Type, def, indent string, defaults map[strin
 }
 
 func (*reference) typeOf(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem() // which tells an absent key from its zero value
+	}
+	if t == reflect.TypeFor[spec.Size]() {
+		return "`size`"
+	}
 	switch t.Kind() {
 	case reflect.String:
 		return "`string`"

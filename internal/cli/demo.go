@@ -106,6 +106,7 @@ func (a *app) printDemo(ctx context.Context, database string) error {
 		{"Tables", `SELECT name, label, row_count, last_synced_at FROM servicenow_tables ORDER BY name`},
 		{"Open incidents by priority", `SELECT priority_display AS priority, count(*) AS incidents FROM servicenow_incidents WHERE active GROUP BY priority, priority_display ORDER BY priority`},
 		{"The incidents that changed last", `SELECT number, substr(short_description, 1, 40) AS short_description, state_display AS state, assigned_to_display AS assigned_to, sys_updated_on FROM servicenow_incidents ORDER BY sys_updated_on DESC, number DESC LIMIT 5`},
+		{"What is in some documents", `SELECT file_name, content_status, text_status, substr(replace(replace(text, char(10), ' '), char(9), ' '), 1, 40) AS text FROM servicenow_attachments WHERE file_name GLOB '*[0-9].pdf' OR file_name GLOB '*.docx' OR file_name GLOB '*.xlsx' OR file_name GLOB '*.eml' GROUP BY content_type ORDER BY content_type`},
 		{"The newest attachments", `SELECT a.file_name, a.content_type, a.size_bytes, i.number AS incident FROM servicenow_attachments a JOIN servicenow_incidents i ON i.sys_id = a.incident_sys_id ORDER BY a.sys_updated_on DESC, a.file_name LIMIT 3`},
 	} {
 		if err := a.printQuery(ctx, db, q.title, q.sql); err != nil {
