@@ -15,6 +15,9 @@ import (
 
 // Catalogue sends a row for each ServiceNow table that the sync covers.
 func (c *Client) Catalogue(ctx context.Context, table *schema.Table, columns map[string]arrowjson.Column) error {
+	if !c.sync.options.Shard.First() {
+		return nil
+	}
 	out, err := c.newSink(Reading{Table: table, Columns: columns})
 	if err != nil {
 		return err

@@ -68,6 +68,8 @@ type SyncOptions struct {
 	DeterministicID bool
 	// Messages is the sync's stream.
 	Messages chan<- message.SyncMessage
+	// Shard is the part of every instance that this sync reads.
+	Shard Shard
 }
 
 // NewSync joins prepared instances into one sync.

@@ -145,7 +145,7 @@ func (p *Parents) older(ctx context.Context, start servicenow.Key, incidents []s
 		}
 	}
 	read := servicenow.Read{
-		Table: "sys_attachment", Query: p.of(ids), Fields: fields, Display: servicenow.Values, Warn: p.client.Warn,
+		Table: "sys_attachment", Query: p.of(ids), Fields: fields, Display: servicenow.Values, IDs: p.client.sync.options.Shard.IDs(), Warn: p.client.Warn,
 		Window: servicenow.Window{Through: start.UpdatedOn}, Pages: servicenow.NewPageSize(p.client.Spec.PageSize),
 	}
 	for page, err := range p.client.ServiceNow.ReadPages(ctx, read) {

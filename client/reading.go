@@ -66,6 +66,10 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 	if err != nil {
 		return err
 	}
+	var rest []servicenow.Range
+	if stored != nil {
+		rest = stored.Unread(c.Spec.Overlap.Duration(), c.Through)
+	}
 	out, err := c.newSink(r)
 	if err != nil {
 		return err
@@ -75,12 +79,13 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 		return err
 	}
 	for _, q := range r.Queries {
-		for _, w := range []servicenow.Window{{Through: c.Through, Stray: true}, {After: start, Through: c.Through}} {
-			// Only one query in order leaves nothing unread behind its position, and what Also reads depends on the start.
-			checkpoints := !w.Stray && len(r.Queries) == 1 && (r.Also == nil || start == servicenow.Key{})
-			if err := c.window(ctx, r, out, q, w, checkpoints); err != nil {
-				return err
-			}
+		if err := c.window(ctx, r, out, q, servicenow.Window{Through: c.Through, Stray: true}, nil, false); err != nil {
+			return err
+		}
+		// Only one query has all that is unread in its ranges, and what Also reads depends on the start.
+		checkpoints := len(r.Queries) == 1 && (r.Also == nil || start == servicenow.Key{})
+		if err := c.window(ctx, r, out, q, servicenow.Window{After: start, Through: c.Through}, rest, checkpoints); err != nil {
+			return err
 		}
 		if c.sync.options.State == nil {
 			if err := c.catchUp(ctx, r, out, q); err != nil {
@@ -96,7 +101,7 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 	if err := out.flush(ctx); err != nil {
 		return err
 	}
-	if err := out.commit(ctx, servicenow.Key{UpdatedOn: c.Now}, true); err != nil {
+	if err := out.commit(ctx, nil, true); err != nil {
 		return err
 	}
 	out.recall.warn(c.Warn)
@@ -116,7 +121,7 @@ func (c *Client) catchUp(ctx context.Context, r Reading, out *sink, q servicenow
 			return nil
 		}
 		w := servicenow.Window{After: servicenow.Key{UpdatedOn: through}, Through: now.Add(c.Spec.Overlap.Duration()).Format(servicenow.DateTime)}
-		if err := c.window(ctx, r, out, q, w, false); err != nil {
+		if err := c.window(ctx, r, out, q, w, nil, false); err != nil {
 			return err
 		}
 		through = w.Through
@@ -155,28 +160,26 @@ func (c *Client) start(r Reading) (start servicenow.Key, stored *cursor.Cursor, 
 	return start, stored, nil
 }
 
-func (c *Client) cursorKey(r Reading) string { return cursor.Key(c.InstanceName, c.Name, r.Table.Name) }
+func (c *Client) cursorKey(r Reading) string {
+	return cursor.Key(c.InstanceName, c.Name, r.Table.Name) + c.sync.options.Shard.key()
+}
 
-// window reads one window of one query.
-func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.Query, w servicenow.Window, checkpoints bool) error {
-	out.counted, out.shown = -1, 0
+// window reads one window of one query, or what is left of it.
+func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.Query, w servicenow.Window, rest []servicenow.Range, checkpoints bool) error {
+	counted, shown := 0, 0
 	every := rowsPerCheckpoint
 	if r.Beside != nil {
 		every = extrasPerCheckpoint
 	}
-	pages := func(ctx context.Context) iter.Seq2[*servicenow.Page, error] {
-		return c.ServiceNow.ReadPages(ctx, servicenow.Read{
-			Table: r.From, Query: q, Fields: r.Fields, Display: r.Display, Window: w, Pages: out.pageSize, Warn: c.Warn,
-		})
-	}
-	for page, err := range ahead(ctx, pages) {
+	for page, err := range c.ServiceNow.ReadPages(ctx, servicenow.Read{
+		Table: r.From, Query: q, Fields: r.Fields, Display: r.Display, Window: w, Rest: rest, IDs: c.sync.options.Shard.IDs(),
+		Pages: out.pageSize, AtOnce: c.atOnce(r), Settled: c.settled(), Warn: c.Warn,
+	}) {
 		if err != nil {
 			return err
 		}
-		if out.counted < 0 {
-			out.counted = page.Total
-		}
-		out.shown += len(page.Records)
+		counted += page.Counted
+		shown += len(page.Records)
 		out.sinceCommit += len(page.Records)
 		if err := out.add(ctx, page.Records); err != nil {
 			return err
@@ -185,50 +188,33 @@ func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.
 			if err := out.flush(ctx); err != nil {
 				return err
 			}
-			if err := out.commit(ctx, page.Last, false); err != nil {
+			if err := out.commit(ctx, page.Rest, false); err != nil {
 				return err
 			}
 		}
 	}
-	if hidden := out.counted - out.shown; hidden > 0 {
-		out.hidden += hidden
-	}
+	out.hidden += max(counted-shown, 0)
 	return nil
 }
 
-// ahead fetches the next page while the one before is worked on.
-func ahead(ctx context.Context, pages func(context.Context) iter.Seq2[*servicenow.Page, error]) iter.Seq2[*servicenow.Page, error] {
-	type result struct {
-		page *servicenow.Page
-		err  error
+// mostAtOnce is how many ranges of a table are read side by side at most.
+const mostAtOnce = 16
+
+// atOnce is that number for a reading. Several queries, and records that wait for something beside them, gain nothing;
+// and what Also reads depends on the order.
+func (c *Client) atOnce(r Reading) int {
+	switch {
+	case len(r.Queries) > 1 || r.Beside != nil || r.Also != nil:
+		return 1
+	case c.Spec.Concurrency > 0:
+		return min(c.Spec.Concurrency, mostAtOnce)
 	}
-	return func(yield func(*servicenow.Page, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		results := make(chan result, 1)
-		go func() {
-			defer close(results)
-			for page, err := range pages(ctx) {
-				select {
-				case results <- result{page, err}:
-				case <-ctx.Done():
-					return
-				}
-			}
-		}()
-		defer func() {
-			cancel()
-			for range results { // until the goroutine has ended
-			}
-		}()
-		for r := range results {
-			if !yield(r.page, r.err) {
-				return
-			}
-		}
-		if ctx.Err() != nil {
-			yield(nil, context.Cause(ctx))
-		}
-	}
+	return mostAtOnce
+}
+
+// settled is the time before which no record is committed any more: from there on a window is read in order, and last.
+func (c *Client) settled() string {
+	return (&cursor.Cursor{ReadAt: c.Now}).Settled(c.Spec.Overlap.Duration())
 }
 
 // sink turns records into batches in the stream.
@@ -241,9 +227,7 @@ type sink struct {
 	metrics     *metrics.Metrics
 	rows        int
 	sinceCommit int    // rows read since the last cursor, those included that Keep drops
-	counted     int    // rows that the instance counted in the current window; -1: unknown
-	shown       int    // rows that it returned of them
-	hidden      int    // the difference, over all windows
+	hidden      int    // rows that the instance counted and did not show
 	recall      recall // of what is beside records
 }
 
@@ -332,14 +316,20 @@ func (s *sink) flush(ctx context.Context) error {
 	return nil
 }
 
-// commit stores a cursor behind the rows sent so far.
-func (s *sink) commit(ctx context.Context, position servicenow.Key, complete bool) error {
+// commit stores a cursor behind the rows sent so far. rest is what is unread of the window.
+func (s *sink) commit(ctx context.Context, rest []servicenow.Range, complete bool) error {
 	state := s.client.sync.options.State
 	if state == nil {
 		return nil
 	}
 	s.sinceCommit = 0
-	c := &cursor.Cursor{Source: s.reading.Of, Position: position, ReadAt: s.client.Now, Complete: complete, Again: s.recall.again(), Sent: s.recall.marksToKeep()}
+	c := &cursor.Cursor{
+		Source: s.reading.Of, Position: servicenow.Key{UpdatedOn: s.client.Now}, ReadAt: s.client.Now, Complete: complete,
+		Rest: rest, Again: s.recall.again(), Sent: s.recall.marksToKeep(),
+	}
+	if len(rest) > 0 {
+		c.Position = rest[0].After
+	}
 	return state.commit(s.client.cursorKey(s.reading), c, s.table, func(m message.SyncMessage) error { return s.client.send(ctx, m) })
 }
 

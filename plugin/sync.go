@@ -53,7 +53,13 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 	if err != nil {
 		return err
 	}
-	clients, prepareErr := s.prepare(ctx)
+	instances, shard := share(s.instances(), options.Shard)
+	options.Shard = nil // the scheduler's would divide the list of tables
+	if len(instances) == 0 {
+		s.logger.Info().Msg("no instance is left for this shard")
+		return nil
+	}
+	clients, prepareErr := s.prepare(ctx, instances)
 	if len(clients) == 0 {
 		return prepareErr
 	}
@@ -61,7 +67,7 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 	if err != nil {
 		return err
 	}
-	running := client.NewSync(clients, client.SyncOptions{State: state, DeterministicID: options.DeterministicCQID, Messages: res})
+	running := client.NewSync(clients, client.SyncOptions{State: state, DeterministicID: options.DeterministicCQID, Messages: res, Shard: shard})
 	defer running.Close()
 	err = scheduler.NewScheduler(
 		scheduler.WithLogger(s.logger),
@@ -84,9 +90,36 @@ func incomplete(err error) error {
 		"correct what the errors name and sync again; what arrived is kept, and the next sync goes on from the stored cursors")
 }
 
+// share divides a sync among several, as `--shard n/m` asks: whole instances, where there are as many, and otherwise the
+// rows of each. An instance's ceilings are divided with it, since its shards run at the same time.
+func share(instances []spec.NamedInstance, by *plugin.Shard) ([]spec.NamedInstance, client.Shard) {
+	if by == nil || by.Total < 2 {
+		return instances, client.Shard{}
+	}
+	num, total := int(by.Num), int(by.Total)
+	var mine []spec.NamedInstance
+	for i, instance := range instances {
+		switch {
+		case len(instances) < total:
+			if n := instance.MaxRequestsPerHour; n > 0 {
+				instance.MaxRequestsPerHour = max(n/total, 1)
+			}
+			if n := instance.Concurrency; n > 0 {
+				instance.Concurrency = max(n/total, 1)
+			}
+		case i%total != num-1:
+			continue
+		}
+		mine = append(mine, instance)
+	}
+	if len(instances) >= total {
+		return mine, client.Shard{}
+	}
+	return mine, client.Shard{Num: num, Total: total}
+}
+
 // prepare signs in to every instance. One that fails does not keep the others from being read.
-func (s *source) prepare(ctx context.Context) ([]*client.Client, error) {
-	instances := s.instances()
+func (s *source) prepare(ctx context.Context, instances []spec.NamedInstance) ([]*client.Client, error) {
 	clients := make([]*client.Client, len(instances))
 	errs := make([]error, len(instances))
 	slots := make(chan struct{}, instancesAtOnce)

@@ -20,18 +20,21 @@ const (
 	CodeInvalid = "SN-CURSOR-002" // the stored cursor cannot be read
 )
 
-// version of the stored form. A change of its meaning gets a new one.
-const version = 1
+// version of the stored form. A change of its meaning gets a new one; 2 has Rest.
+const version = 2
 
-// Cursor says that every record up to Position, in the order of (sys_updated_on, sys_id), was sent to the destination.
+// Cursor says that every record up to Position, in the order of (sys_updated_on, sys_id), was sent to the destination,
+// and behind it all that is not in Rest.
 type Cursor struct {
 	Version int `json:"v"`
 	// Seq grows with every cursor stored under a key. The highest one counts where a destination only appends.
 	Seq uint64 `json:"seq"`
 	// What was read. Another value means that the rows in the destination are of something else.
 	Source Fingerprint `json:"of"`
-	// Position is the last key that was sent, or when Complete the end of the window.
+	// Position is the last key before the first one that was not sent, or when Complete the end of the window.
 	Position servicenow.Key `json:"position"`
+	// Rest are the ranges of the window that were not read, in their order; empty when Complete.
+	Rest []servicenow.Range `json:"rest,omitempty"`
 	// ReadAt is the instance's clock when the window was opened. Records committed late carry stamps before it.
 	ReadAt string `json:"read_at"`
 	// Complete is false while the window is not read to its end.
@@ -101,7 +104,13 @@ func Parse(value string) (*Cursor, error) {
 func (c *Cursor) valid() bool {
 	_, errRead := time.Parse(servicenow.DateTime, c.ReadAt)
 	_, errPosition := time.Parse(servicenow.DateTime, c.Position.UpdatedOn)
-	return errRead == nil && errPosition == nil
+	for _, r := range c.Rest {
+		if _, err := time.Parse(servicenow.DateTime, r.Through.UpdatedOn); err != nil {
+			return false
+		}
+	}
+	// A reading that has only begun may have nothing behind it.
+	return errRead == nil && (errPosition == nil || c.Position == servicenow.Key{} && len(c.Rest) > 0)
 }
 
 // String writes the stored form.
@@ -117,13 +126,39 @@ func (c *Cursor) String() string {
 // Start returns the key behind which the next window starts. A record committed late carries a stamp from before the
 // reading, by the overlap at most; a position older than that has been passed by all of them, and is gone on from exactly.
 func (c *Cursor) Start(overlap time.Duration) servicenow.Key {
-	readAt, err := time.Parse(servicenow.DateTime, c.ReadAt)
-	if err != nil {
-		return servicenow.Key{} // Parse lets none through; the whole table is always right
-	}
-	safe := readAt.Add(-overlap).Format(servicenow.DateTime)
+	safe := c.Settled(overlap)
 	if c.Position.UpdatedOn < safe {
 		return c.Position
 	}
 	return servicenow.Key{UpdatedOn: safe}
+}
+
+// Settled is the second before which no record is committed late: the overlap before the reading.
+func (c *Cursor) Settled(overlap time.Duration) string {
+	readAt, err := time.Parse(servicenow.DateTime, c.ReadAt)
+	if err != nil {
+		return "" // Parse lets none through; the whole table is always right
+	}
+	return readAt.Add(-overlap).Format(servicenow.DateTime)
+}
+
+// Unread returns the ranges of the next window, which ends with the second through: what is left of the last one, and all
+// that is not settled. It is nil when that is the one range behind Start.
+func (c *Cursor) Unread(overlap time.Duration, through string) []servicenow.Range {
+	if len(c.Rest) == 0 {
+		return nil
+	}
+	safe := c.Settled(overlap)
+	open := servicenow.Range{After: servicenow.Key{UpdatedOn: safe}, Through: servicenow.Key{UpdatedOn: through}}
+	var unread []servicenow.Range
+	for _, r := range c.Rest {
+		switch {
+		case r.After.UpdatedOn >= safe: // a part of what is open
+		case r.Through.UpdatedOn < safe:
+			unread = append(unread, r)
+		default:
+			open.After = r.After
+		}
+	}
+	return append(unread, open)
 }

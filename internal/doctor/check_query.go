@@ -122,7 +122,7 @@ func (e *examination) query(ctx context.Context) outcome {
 	}
 	middle := keys[(len(keys)-1)/2]
 	read := servicenow.Read{
-		Table: "incident", Fields: []string{"sys_id", "sys_updated_on"}, Display: servicenow.Values, Pages: servicenow.NewPageSize(50),
+		Table: "incident", Fields: []string{"sys_id", "sys_updated_on"}, Display: servicenow.Values, Pages: servicenow.NewPageSize(0),
 		Window: servicenow.Window{After: middle, Through: keys[len(keys)-1].UpdatedOn},
 	}
 	for _, err := range e.client.ReadPages(ctx, read) {

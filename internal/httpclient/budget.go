@@ -35,6 +35,7 @@ func newBudget(cfg Config, counters *Counters) *budget {
 	b := &budget{learns: cfg.Adaptive, counters: counters, logger: cfg.Logger, announced: map[string]*bucket{}}
 	if cfg.MaxPerHour > 0 {
 		b.configured = newBucket(cfg.MaxPerHour)
+		counters.perHour.Store(int64(cfg.MaxPerHour))
 	}
 	return b
 }
@@ -56,6 +57,9 @@ func (b *budget) learn(api string, resp *http.Response) {
 	b.announced[api] = fair
 	if b.configured != nil && b.configured.perHour <= perHour {
 		return // the config's is the one that is felt
+	}
+	if known := b.counters.perHour.Load(); known == 0 || int64(perHour) < known {
+		b.counters.perHour.Store(int64(perHour))
 	}
 	b.logger.Info().Str("api", api).Int("limit_per_hour", limit).Int("using_per_hour", perHour).
 		Msg("the instance limits requests per hour: they are spread over the hour")

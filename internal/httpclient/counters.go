@@ -13,6 +13,7 @@ type Counters struct {
 	refused  atomic.Int64
 	most     atomic.Int64
 	limit    atomic.Int64
+	perHour  atomic.Int64
 	held     stopwatch
 }
 
@@ -34,6 +35,9 @@ func (c *Counters) InFlightMost() int { return int(c.most.Load()) }
 
 // InFlightLimit is how many may be in flight now; 0 is no cap.
 func (c *Counters) InFlightLimit() int { return int(c.limit.Load()) }
+
+// PerHour is the lowest hourly budget so far, of the config and of what the server announces; 0 is none.
+func (c *Counters) PerHour() int { return int(c.perHour.Load()) }
 
 func (c *Counters) flying(n int) {
 	for {

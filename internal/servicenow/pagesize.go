@@ -20,6 +20,8 @@ const (
 	// mostPageBytes is the body that a page grows to at most, unpacked. An incident is 5 to 8 kB of JSON with both values
 	// of every field. Two or three pages of a table are in memory at once, and a body may have 40 MiB.
 	mostPageBytes = 16 << 20
+	// mostBytesAtOnce is for the pages of ranges that are read side by side, together.
+	mostBytesAtOnce = 48 << 20
 	// servedToGrow is how many pages in a row must be served quickly before the page grows.
 	servedToGrow = 4
 	// A page that took less than quickPage may double and stays at the 10 s that are aimed at; one that took longer than
@@ -63,9 +65,10 @@ func (p *PageSize) halve(size int) bool {
 	return true
 }
 
-// served learns from a whole page of the given size.
-func (p *PageSize) served(size, rows, bytes int, took time.Duration) {
-	if took > slowPage {
+// served learns from a whole page of the given size, one of so many that are read side by side.
+func (p *PageSize) served(size, rows, bytes int, took time.Duration, atOnce int) {
+	most := min(mostPageBytes, mostBytesAtOnce/max(atOnce, 1))
+	if took > slowPage || bytes > 2*most {
 		p.halve(size)
 		return
 	}
@@ -75,7 +78,7 @@ func (p *PageSize) served(size, rows, bytes int, took time.Duration) {
 	switch {
 	case size < p.size || larger == p.size:
 		return
-	case took >= quickPage, rows > 0 && bytes/rows*larger > mostPageBytes:
+	case took >= quickPage, rows > 0 && bytes/rows*larger > most:
 		p.inRow = 0
 		return
 	case larger > p.start && rows < size/2:

@@ -23,7 +23,7 @@ func (i instance) serve(p *PageSize, n int) []int {
 		if took := i.perRequest + time.Duration(size)*i.perRow; took > i.quota {
 			p.halve(size) // cancelled
 		} else {
-			p.served(size, size, size*i.rowBytes, took)
+			p.served(size, size, size*i.rowBytes, took, 1)
 		}
 	}
 	return sizes
@@ -74,12 +74,12 @@ func TestPageSizeFindsItsWayBack(t *testing.T) {
 func TestShortPagesDoNotGrowBeyondTheStart(t *testing.T) {
 	p := NewPageSize(0)
 	for range 50 {
-		p.served(p.current(), 3, 3000, time.Millisecond)
+		p.served(p.current(), 3, 3000, time.Millisecond, 1)
 	}
 	require.Equal(t, startPageSize, p.current())
 	p.halve(p.current())
 	for range 50 {
-		p.served(p.current(), 0, 0, time.Millisecond)
+		p.served(p.current(), 0, 0, time.Millisecond, 1)
 	}
 	require.Equal(t, startPageSize, p.current(), "back to it they may")
 }
@@ -91,7 +91,7 @@ func TestLatePagesDoNotGrow(t *testing.T) {
 	p.halve(1000)
 	require.Equal(t, 500, p.current(), "two answers to one size are one halving")
 	for range 3 {
-		p.served(250, 250, 1000, time.Millisecond)
+		p.served(250, 250, 1000, time.Millisecond, 1)
 	}
 	require.Equal(t, 500, p.current())
 }

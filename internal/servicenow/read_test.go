@@ -41,16 +41,22 @@ func connect(t *testing.T, cfg emulator.Config) (*emulator.Emulator, *servicenow
 	return e, clientOf(t, server.URL, 4<<20)
 }
 
-func clientOf(t *testing.T, address string, maxBody int64) *servicenow.Client {
+func clientOf(t *testing.T, address string, maxBody int64, with ...func(*httpclient.Config)) *servicenow.Client {
 	t.Helper()
-	httpClient, err := httpclient.New(httpclient.Config{
-		Logger: zerolog.Nop(), MaxBody: maxBody, MaxInFlight: 4, UserAgent: "test", Auth: func(next http.RoundTripper) http.RoundTripper { return apiKey{next} },
-	})
+	counters := &httpclient.Counters{}
+	cfg := httpclient.Config{
+		Logger: zerolog.Nop(), MaxBody: maxBody, MaxInFlight: 4, UserAgent: "test", Counters: counters,
+		Auth: func(next http.RoundTripper) http.RoundTripper { return apiKey{next} },
+	}
+	for _, change := range with {
+		change(&cfg)
+	}
+	httpClient, err := httpclient.New(cfg)
 	require.NoError(t, err)
 	base, err := url.Parse(address)
 	require.NoError(t, err)
 	return servicenow.New(servicenow.Config{
-		BaseURL: base, HTTP: httpClient, Logger: zerolog.Nop(),
+		BaseURL: base, HTTP: httpClient, Counters: counters, Logger: zerolog.Nop(),
 		Refused: func(*http.Response) error { return usererror.New("SN-AUTH-015", "refused", "sign in") },
 		Retry:   servicenow.Retry{Tries: 6, First: time.Millisecond, Longest: 5 * time.Millisecond, Budget: 10 * time.Second},
 	})

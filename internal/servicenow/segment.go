@@ -1,0 +1,228 @@
+package servicenow
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
+)
+
+const (
+	// trustedPage is a page size that nothing caps: an empty page proves that so many rows are hidden.
+	trustedPage = 100
+	// rechecks is how often a page may fail the check before that is an error.
+	rechecks = 4
+)
+
+// segment reads a segment to its proven end, or to where the rest of it is left to wait for a worker.
+func (r *reader) segment(ctx context.Context, s *segment) error {
+	count := true
+	for {
+		list, limit, err := r.fetch(ctx, s, count)
+		if err != nil {
+			return err
+		}
+		rows := len(list.Records)
+		last, err := r.check(s, list.Records)
+		if err != nil {
+			// A record that changes while its page is written may show its new stamp in its old place.
+			if s.checked++; s.checked < rechecks {
+				continue
+			}
+			return err
+		}
+		s.checked = 0
+		if rows > 0 {
+			if s.After = last; r.read.Window.Stray {
+				s.After.UpdatedOn = ""
+			}
+		}
+		counted := 0
+		if s.whole {
+			s.whole, counted = false, list.Total
+		}
+		if (rows > 0 || counted > 0) && !r.emit(ctx, event{of: s.id, page: &Page{Records: list.Records, Counted: counted}, left: s.Range}) {
+			return nil // the reading is over
+		}
+		remaining := list.Total
+		if count && remaining < 0 && rows == 0 {
+			if remaining, err = r.countRest(ctx, s); err != nil {
+				return err
+			}
+		}
+		switch {
+		case remaining == rows && remaining >= 0:
+			r.emit(ctx, event{of: s.id, ended: true})
+			return nil // every row that is left was in this page
+		case rows == 0 && count && remaining <= min(limit, max(r.largest(0), trustedPage)):
+			r.emit(ctx, event{of: s.id, ended: true})
+			return nil // what is left was in this page, and is hidden
+		case rows == 0 && count:
+			return r.split(ctx, s)
+		}
+		r.largest(rows)
+		if s.left -= rows; list.Total >= 0 {
+			s.left = list.Total - rows
+		}
+		r.share(ctx, s, limit)
+		// The count is dear for the instance, so it is asked for only where it may prove the end.
+		count = rows == 0 || s.left <= limit
+	}
+}
+
+// largest notes the rows of a page, and returns the most that a page had so far.
+func (r *reader) largest(rows int) int {
+	for {
+		served := r.served.Load()
+		if int64(rows) <= served || r.served.CompareAndSwap(served, int64(rows)) {
+			return int(max(int64(rows), served))
+		}
+	}
+}
+
+// split puts both halves of a segment back, which has rows and a page that shows none of them.
+func (r *reader) split(ctx context.Context, s *segment) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	second, ok := r.halve(s)
+	if !ok {
+		return usererror.New(CodeCountUnproven, "the instance counts rows of "+r.read.Table+" in a range that holds none",
+			"give the signed-in user query_range access to sys_id and sys_updated_on, and check incidents.query")
+	}
+	r.emit(ctx, event{of: s.id, left: s.Range, second: second.id, right: second.Range})
+	r.waiting = append(r.waiting, second, s)
+	return nil
+}
+
+// countRest asks the Aggregate API how many rows are left, for instances whose list answers carry no count. 0 means that
+// nothing could be proven, which is said once.
+func (r *reader) countRest(ctx context.Context, s *segment) (int, error) {
+	n, err := r.client.Count(ctx, r.read.Table, s.query(r.read, false))
+	if err == nil {
+		return n, nil
+	}
+	switch usererror.CodeOf(err) {
+	case CodeTableForbidden, CodeQueryForbidden, CodeRefused:
+	default:
+		return 0, err // a count that fails for another reason proves nothing, and is not the end
+	}
+	if r.read.Warn != nil {
+		r.read.Warn(CodeNoCounts, "the instance tells no row counts to this user, so an empty page of "+r.read.Table+" is taken for the end; rows behind a page that row security emptied would be missed")
+	}
+	return 0, nil
+}
+
+func (s *segment) spansSeconds() bool {
+	return s.Through.SysID == "" && s.After.UpdatedOn < s.Through.UpdatedOn
+}
+
+// query writes the segment as clauses behind the user's query. `a^b^ORc` is a AND (b OR c), which is all that a keyset
+// needs; ^NQ would have to repeat the whole query.
+func (s *segment) query(r Read, sorted bool) Query {
+	var clauses []Clause
+	switch {
+	case r.Window.Stray:
+		clauses = append(clauses,
+			Clause{Field: updatedOn, Operator: "ISEMPTY"},
+			Clause{Or: true, Field: updatedOn, Operator: ">", Value: r.Window.Through})
+		if s.After.SysID != "" {
+			clauses = append(clauses, Clause{Field: sysID, Operator: ">", Value: s.After.SysID})
+		}
+	case s.After.UpdatedOn == s.Through.UpdatedOn:
+		clauses = append(clauses, Clause{Field: updatedOn, Operator: "=", Value: s.Through.UpdatedOn})
+		if s.After.SysID != "" {
+			clauses = append(clauses, Clause{Field: sysID, Operator: ">", Value: s.After.SysID})
+		}
+	default:
+		if s.After.UpdatedOn != "" {
+			clauses = append(clauses, Clause{Field: updatedOn, Operator: ">=", Value: s.After.UpdatedOn})
+		}
+		if s.After.SysID != "" {
+			clauses = append(clauses,
+				Clause{Field: updatedOn, Operator: ">", Value: s.After.UpdatedOn},
+				Clause{Or: true, Field: sysID, Operator: ">", Value: s.After.SysID})
+		}
+		clauses = append(clauses, Clause{Field: updatedOn, Operator: "<=", Value: s.Through.UpdatedOn})
+	}
+	for _, most := range []string{s.Through.SysID, r.IDs.Through} {
+		if most != "" {
+			clauses = append(clauses, Clause{Field: sysID, Operator: "<=", Value: most})
+		}
+	}
+	if r.IDs.Above != "" {
+		clauses = append(clauses, Clause{Field: sysID, Operator: ">", Value: r.IDs.Above})
+	}
+	q := r.Query.And(clauses...)
+	switch {
+	case sorted && r.Window.Stray:
+		q = q.OrderBy(sysID)
+	case sorted:
+		q = q.OrderBy(updatedOn, sysID)
+	}
+	return q
+}
+
+// fetch gets one page; a fault that a smaller page may cure halves the page before the next attempt.
+func (r *reader) fetch(ctx context.Context, s *segment, count bool) (*List, int, error) {
+	pages := r.read.Pages
+	limit := 0
+	list, err := retrying(ctx, r.client, "reading "+r.read.Table, func() (*List, error) {
+		for {
+			limit = pages.current()
+			r.client.counter.pageSize.Store(int64(limit))
+			list, err := r.client.listOnce(ctx, r.read.Table, ListOptions{
+				Query: s.query(r.read, true), Fields: r.read.Fields, Display: r.read.Display, Limit: limit, Count: count,
+			})
+			switch {
+			case err == nil:
+				pages.served(limit, len(list.Records), list.bytes, list.took, r.workers())
+				return list, nil
+			case tooLarge(err) && pages.halve(limit):
+				continue // at once: the instance is well, and only the page was too large
+			case tooLarge(err):
+				return nil, backoff.Permanent(usererror.Wrap(err, CodeRecordTooLarge,
+					"one record of "+r.read.Table+" alone is larger than an answer may be", "leave its large fields out with incidents.fields"))
+			case shrinkable(err):
+				pages.halve(limit)
+			}
+			return nil, err
+		}
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading %s: %w", r.read.Table, err)
+	}
+	return list, limit, nil
+}
+
+// check proves that every record lies in the segment and behind the one before it: an instance that ignores a term of
+// the query would otherwise pass for one that has other rows.
+func (r *reader) check(s *segment, records []Record) (Key, error) {
+	previous := s.After
+	for _, record := range records {
+		key, ok := record.Key()
+		if !ok || key.UpdatedOn == "" && !r.read.Window.Stray {
+			return Key{}, usererror.New(CodeKeyHidden, "records of "+r.read.Table+" come without sys_id or sys_updated_on",
+				"give the signed-in user read access to both fields")
+		}
+		end := s.Through
+		inside := key.UpdatedOn <= end.UpdatedOn
+		if r.read.Window.Stray {
+			inside = key.UpdatedOn == "" || key.UpdatedOn > end.UpdatedOn
+			key.UpdatedOn, end.UpdatedOn = "", ""
+		}
+		inside = inside && (end.SysID == "" || key.Compare(end) <= 0) && r.read.IDs.holds(key.SysID)
+		behind := key.Compare(s.After) > 0 || s.After.SysID == "" && key.UpdatedOn >= s.After.UpdatedOn
+		switch {
+		case !inside || !behind:
+			return Key{}, usererror.New(CodeOutsideWindow, "the instance returned records of "+r.read.Table+" that were not asked for, so it ignored a term of the query",
+				"give the signed-in user query_range access to sys_id and sys_updated_on, and check incidents.query")
+		case previous.SysID != "" && key.Compare(previous) <= 0:
+			return Key{}, usererror.New(CodeOutOfOrder, "the instance returned records of "+r.read.Table+" that are not sorted by sys_updated_on and sys_id",
+				"give the signed-in user query_range access to both fields, which sorting needs")
+		}
+		previous = key
+	}
+	return previous, nil
+}
