@@ -61,6 +61,7 @@ type world struct {
 	auth     map[string]any
 	tables   []string
 	backend  bool
+	shard    localsync.Shard
 }
 
 func newWorld(t *testing.T, cfg emulator.Config) *world {
@@ -112,7 +113,7 @@ func (w *world) sync() (localsync.Summary, error) {
 func (w *world) syncContext(ctx context.Context) (localsync.Summary, error) {
 	w.t.Helper()
 	return localsync.RunConfig(ctx, w.config("embedded", "sqlite"), localsync.Options{
-		ConfigPath: "test", Source: []string{binary, "serve"}, Stdout: io.Discard, Stderr: io.Discard, NoProgress: true,
+		ConfigPath: "test", Source: []string{binary, "serve"}, Shard: w.shard, Stdout: io.Discard, Stderr: io.Discard, NoProgress: true,
 	})
 }
 

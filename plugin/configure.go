@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cloudquery/plugin-sdk/v4/plugin"
@@ -35,6 +36,11 @@ func Configure(_ context.Context, logger zerolog.Logger, data []byte, options pl
 
 // Close has nothing to close: the CLI never calls it, and every sync cleans up behind itself.
 func (*source) Close(context.Context) error { return nil }
+
+// synced returns the instances that take part in a sync.
+func (s *source) synced() []spec.NamedInstance {
+	return slices.DeleteFunc(slices.Clone(s.instances()), func(i spec.NamedInstance) bool { return i.Paused })
+}
 
 // instances returns the instances of the spec with their names; the single one of a spec without a list has none.
 func (s *source) instances() []spec.NamedInstance {

@@ -33,7 +33,7 @@ func TestConnection(ctx context.Context, logger zerolog.Logger, data []byte) err
 	ctx, cancel := context.WithTimeout(ctx, testConnectionTimeout)
 	defer cancel()
 	source := &source{logger: logger, spec: s}
-	for _, instance := range source.instances() {
+	for _, instance := range source.synced() {
 		cfg, err := source.examine(ctx, instance)
 		if err != nil {
 			return plugin.NewTestConnError(testFailed, fmt.Errorf("testing %s: %w", label(instance), err))

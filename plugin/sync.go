@@ -53,10 +53,10 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 	if err != nil {
 		return err
 	}
-	instances, shard := share(s.instances(), options.Shard)
+	instances, shard := share(s.synced(), options.Shard)
 	options.Shard = nil // the scheduler's would divide the list of tables
 	if len(instances) == 0 {
-		s.logger.Info().Msg("no instance is left for this shard")
+		s.logger.Info().Msg("nothing to sync: every instance is paused, or read by another shard")
 		return nil
 	}
 	clients, prepareErr := s.prepare(ctx, instances)

@@ -28,6 +28,9 @@ type NamedInstance struct {
 	// Name of this item in logs, errors and cursors; unique in the list.
 	Name string `json:"name" jsonschema:"required,minLength=1,maxLength=64"`
 
+	// Leaves this item out of syncs. Its rows and its cursors stay, so that a later sync goes on from there.
+	Paused bool `json:"paused,omitempty" jsonschema:"default=false"`
+
 	Instance
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +15,7 @@ import (
 // sync runs a CloudQuery config whose destination is the embedded one.
 func (a *app) sync() *cobra.Command {
 	var options localsync.Options
+	var shard string
 	cmd := &cobra.Command{
 		Use:   "sync CONFIG",
 		Short: "Run a CloudQuery config into an embedded SQLite file, without the CloudQuery CLI",
@@ -24,7 +27,10 @@ func (a *app) sync() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if options.Shard, err = parseShard(shard); err != nil {
+				return err
+			}
 			source, err := self()
 			if err != nil {
 				return err
@@ -38,9 +44,27 @@ func (a *app) sync() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&options.LogPath, "log-file", "", "write the plugin's log to this file")
 	flags.StringVar(&options.LogLevel, "log-level", "info", "one of trace, debug, info, warn, error")
+	flags.StringVar(&shard, "shard", "", "take this part of the sync, as in 1/4; each part is a run of its own")
 	flags.BoolVar(&options.NoProgress, "no-progress", false, "print no progress while the sync runs")
 	return cmd
 }
+
+// parseShard reads n/m, as the CLI's flag of the same name.
+func parseShard(text string) (localsync.Shard, error) {
+	if text == "" {
+		return localsync.Shard{}, nil
+	}
+	num, total, _ := strings.Cut(text, "/")
+	n, errNum := strconv.ParseUint(num, 10, 31)
+	m, errTotal := strconv.ParseUint(total, 10, 31)
+	if errNum != nil || errTotal != nil || n < 1 || n > m || m > mostShards {
+		return localsync.Shard{}, &usageError{fmt.Errorf("--shard %s is not one of several parts, such as 1/4 to 4/4, of at most %d", text, mostShards)}
+	}
+	return localsync.Shard{Num: int(n), Total: int(m)}, nil
+}
+
+// mostShards is where a shard has less than a page of most tables.
+const mostShards = 1024
 
 // self is the command that serves this very program as the source plugin, as the CloudQuery CLI would start it.
 func self() ([]string, error) {

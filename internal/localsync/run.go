@@ -31,9 +31,14 @@ type Options struct {
 	LogPath string
 	// LogLevel is the source plugin's: trace, debug, info (the default), warn or error.
 	LogLevel string
+	// Shard is the share of the sync that this run takes; the zero value is the whole.
+	Shard Shard
 	// NoProgress leaves out the progress lines. Warnings, errors and the summary lines stay.
 	NoProgress bool
 }
+
+// Shard is one of Total runs that share a sync, counted from 1.
+type Shard struct{ Num, Total int }
 
 // Summary says what a run did, also when it failed.
 type Summary struct {
@@ -90,6 +95,10 @@ func RunConfig(ctx context.Context, data []byte, o Options) (Summary, error) {
 	for _, s := range c.sources {
 		if ctx.Err() != nil {
 			break
+		}
+		if shard := o.Shard; shard.Total > 1 {
+			// As the CLI does it: each shard deletes stale rows of its own only.
+			s.name = fmt.Sprintf("%s_%d_%d", s.name, shard.Num, shard.Total)
 		}
 		sum, err := r.runSource(ctx, s)
 		summary.Sources = append(summary.Sources, sum)

@@ -181,6 +181,9 @@ func (run *sourceRun) sync(ctx context.Context, c *child, addresses map[string]s
 		DeterministicCqId:   run.source.deterministicCQID,
 		WithErrorMessages:   true,
 	}
+	if shard := run.runner.options.Shard; shard.Total > 1 {
+		req.Shard = &pb.Sync_Request_Shard{Num: int32(shard.Num), Total: int32(shard.Total)}
+	}
 	if b := run.source.backend; b != nil {
 		req.Backend = &pb.Sync_BackendOptions{
 			TableName:  b.table,
