@@ -45,8 +45,10 @@ type Config struct {
 	OmitRefreshToken     bool             // token answers never carry a refresh_token
 
 	InvalidQuery   InvalidQueryMode
-	RequestLatency time.Duration // slept per request
-	RowLatency     time.Duration // slept per row served
+	RequestLatency time.Duration // the least that a request takes
+	RowLatency     time.Duration // and so much more for each row served
+	OffsetLatency  time.Duration // and for each row that an offset leaves out, which the database reads all the same
+	ServedAtOnce   int           // requests served side by side, while others wait for their turn; 0: all
 	RateLimit      RateLimit     // a rate-limit rule for the APIs; its zero value is none
 
 	LinkBase           string // scheme and host put in links; default those of the request
@@ -67,6 +69,7 @@ type Emulator struct {
 	rule     rateRule
 	zippers  zipperPool
 	buffers  bufferPool
+	turns    turns
 
 	mu       sync.RWMutex // guards everything below
 	tables   map[string]*table
@@ -93,6 +96,7 @@ func New(cfg Config) *Emulator {
 		sessions: newSessionTable(),
 		zippers:  newZipperPool(),
 		buffers:  newBufferPool(),
+		turns:    newTurns(cfg.ServedAtOnce),
 		security: newSecurityRules(),
 		files:    map[string]fileContent{},
 	}

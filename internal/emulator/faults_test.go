@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -218,6 +219,27 @@ func TestLatency(t *testing.T) {
 	begun := time.Now()
 	require.Len(t, h.rows(pageOf(h)), 20)
 	require.Greater(t, time.Since(begun), 65*time.Millisecond)
+}
+
+func TestOffsetsSlowDownWithDepth(t *testing.T) {
+	h := start(t, Config{Incidents: 200, OffsetLatency: time.Millisecond})
+	begun := time.Now()
+	require.Len(t, h.rows(pageOf(h, "sysparm_offset", "100")), 20)
+	require.Greater(t, time.Since(begun), 100*time.Millisecond)
+}
+
+func TestOnlySoManyAreServedAtOnce(t *testing.T) {
+	h := start(t, Config{Incidents: 5, RequestLatency: 20 * time.Millisecond, ServedAtOnce: 2})
+	begun := time.Now()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() { pageOf(h) })
+	}
+	wg.Wait()
+	require.Greater(t, time.Since(begun), 80*time.Millisecond, "four rounds of two")
+	for _, r := range h.Requests() {
+		require.GreaterOrEqual(t, r.Took, 20*time.Millisecond)
+	}
 }
 
 func TestFaultsHitFilesToo(t *testing.T) {

@@ -20,6 +20,7 @@ type exchange struct {
 	fault   Fault
 	log     Request
 	flushed bool
+	due     time.Time // when the answer may be sent, by the configured latencies
 }
 
 // api is one of the instance's REST APIs.
@@ -83,7 +84,13 @@ func (e *Emulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.log = Request{Method: r.Method, Path: r.URL.Path, Query: x.params}
 	x.w = &countingWriter{ResponseWriter: w, log: &x.log}
 	defer func() { e.traffic.add(x.log) }()
-	sleep(r.Context(), e.cfg.RequestLatency)
+	if !e.turns.take(r.Context()) {
+		return
+	}
+	began := time.Now()
+	defer func() { x.log.Took = time.Since(began); e.turns.giveBack() }()
+	x.due = began
+	x.takes(e.cfg.RequestLatency)
 	switch r.URL.Path {
 	case "/oauth_token.do":
 		x.log.Query = url.Values{}
@@ -212,6 +219,41 @@ func (x *exchange) origin() string {
 		scheme = "https"
 	}
 	return scheme + "://" + x.r.Host
+}
+
+// takes makes the request take so much longer, its work so far included.
+func (x *exchange) takes(longer time.Duration) {
+	x.due = x.due.Add(longer)
+	sleep(x.r.Context(), time.Until(x.due))
+}
+
+// turns are the requests that are served side by side; nil is without end.
+type turns chan struct{}
+
+func newTurns(n int) turns {
+	if n <= 0 {
+		return nil
+	}
+	return make(turns, n)
+}
+
+// take waits for a turn; it is false when the client has gone.
+func (t turns) take(ctx context.Context) bool {
+	if t == nil {
+		return true
+	}
+	select {
+	case t <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (t turns) giveBack() {
+	if t != nil {
+		<-t
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) {

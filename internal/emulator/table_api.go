@@ -118,6 +118,7 @@ func (x *exchange) serveList(request listRequest) {
 	if !request.suppressLink {
 		x.setLink(request.window, served, page.total)
 	}
+	x.takes(time.Duration(request.window.offset) * x.e.cfg.OffsetLatency)
 	x.writePage(v, request, page.rows)
 }
 
@@ -160,7 +161,7 @@ func (x *exchange) writePage(v *view, request listRequest, refs []rowRef) {
 			x.log.Rows++
 		}
 		x.e.mu.RUnlock()
-		sleep(x.r.Context(), time.Duration(x.log.Rows-before)*x.e.cfg.RowLatency)
+		x.takes(time.Duration(x.log.Rows-before) * x.e.cfg.RowLatency)
 		if len(refs) > 0 {
 			body.write(buf)
 			buf = buf[:0]
@@ -240,7 +241,7 @@ func (x *exchange) serveRecord() {
 		x.noRecord()
 		return
 	}
-	sleep(x.r.Context(), x.e.cfg.RowLatency)
+	x.takes(x.e.cfg.RowLatency)
 	x.log.Rows = 1
 	x.begin(http.StatusOK, "application/json;charset=UTF-8").finish(append(buf, '}'))
 }

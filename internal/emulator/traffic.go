@@ -5,18 +5,20 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Request is one request as it was served.
 type Request struct {
 	Method string
 	Path   string
-	Table  string     // the table asked for; "" for the token endpoints
-	Query  url.Values // URL parameters; of a token request only grant_type
-	Status int        // 0: the connection was reset before a status was sent
-	Rows   int        // records in the answer
-	Bytes  int        // body bytes as sent, compressed or not
-	Fault  FaultKind  // the planned failure that hit it, "" for none
+	Table  string        // the table asked for; "" for the token endpoints
+	Query  url.Values    // URL parameters; of a token request only grant_type
+	Status int           // 0: the connection was reset before a status was sent
+	Rows   int           // records in the answer
+	Bytes  int           // body bytes as sent, compressed or not
+	Fault  FaultKind     // the planned failure that hit it, "" for none
+	Took   time.Duration // from its turn to the end of its answer
 }
 
 // trafficLog keeps what clients did, in order of completion.
