@@ -30,7 +30,8 @@ gen: ## the JSON schema, then the pages made from it and from the tables
 	go run ./docs/gen
 
 .PHONY: bench
-bench: ## docs/dev/benchmarks.md says how to read it
+bench: ## whole syncs, then the parts; docs/dev/benchmarks.md says how to read it, BENCH=-full takes a million incidents
+	go run ./e2e/bench $(BENCH)
 	go test -run '^$$' -bench . -benchmem ./internal/... ./plugin
 
 .PHONY: ci
