@@ -113,4 +113,4 @@ func request(ctx context.Context, address string) (*http.Request, error) {
 }
 
 // apiKey is the emulator's own.
-const apiKey = "emulator-key"
+const apiKey = "emulator-key" //nolint:gosec // no secret

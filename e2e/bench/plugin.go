@@ -86,7 +86,6 @@ func (d *drain) serve(socket string) (address string, stop func(), err error) {
 // job is a sync to run.
 type job struct {
 	command []string
-	env     []string
 	spec    map[string]any
 	tables  []string
 	into    *drain
@@ -114,7 +113,6 @@ func (j job) sync(ctx context.Context) (o outcome, err error) {
 	socket := filepath.Join(dir, "plugin")
 	cmd := exec.CommandContext(ctx, j.command[0], append(j.command[1:], "serve", "--network", "unix", "--address", socket, "--log-level", "warn")...) //nolint:gosec // built by this program
 	cmd.Stdout, cmd.Stderr = j.log, j.log
-	cmd.Env = append(os.Environ(), j.env...)
 	if err := cmd.Start(); err != nil {
 		return o, fmt.Errorf("starting the plugin: %w", err)
 	}
