@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/cloudquery/plugin-sdk/v4/schema"
 
@@ -59,20 +61,47 @@ func (c *Client) describe(ctx context.Context, name string) (map[string]string, 
 		row["sys_id"] = name // sys_db_object is hidden; a table's name is as unique
 	}
 	var err error
-	if row["row_count"], err = c.count(ctx, name, servicenow.Query{}); err != nil {
-		return nil, err
-	}
-	selection := c.Selection
-	switch {
-	case selection.Query.IsEmpty() && selection.Picked == nil:
-		row["selected_row_count"] = row["row_count"]
-		if name != "incident" {
-			row["selected_row_count"], err = c.count(ctx, name, c.Parents().Attachments()[0])
-		}
-	case name == "incident":
-		row["selected_row_count"], err = c.countAll(ctx, name, selection.Incidents())
+	if name == "incident" {
+		row["row_count"], row["selected_row_count"], err = c.countIncidents(ctx)
+	} else {
+		row["row_count"], row["selected_row_count"], err = c.countAttachments(ctx)
 	}
 	return row, err
+}
+
+// countIncidents counts all incidents and those of the selection.
+func (c *Client) countIncidents(ctx context.Context) (all, selected string, err error) {
+	if all = strconv.Itoa(c.counted); c.counted < 0 {
+		if all, err = c.count(ctx, "incident", servicenow.Query{}); err != nil {
+			return "", "", err
+		}
+	}
+	if c.Selection.Query.IsEmpty() && c.Selection.Picked == nil {
+		return all, all, nil
+	}
+	selected, err = c.countAll(ctx, "incident", c.Selection.Incidents())
+	return all, selected, err
+}
+
+// countAttachments counts all attachments and, with one request for both, those that can be filed under an incident; with a
+// selection of incidents these are not known.
+func (c *Client) countAttachments(ctx context.Context) (all, selected string, err error) {
+	byTable, err := c.ServiceNow.CountBy(ctx, "sys_attachment", "table_name")
+	if err != nil {
+		return "", "", told(err)
+	}
+	filed := c.Parents().filed
+	every, incidents := 0, 0
+	for table, n := range byTable {
+		every += n
+		if slices.ContainsFunc(filed, func(name string) bool { return strings.EqualFold(name, table) }) { // as the database compares
+			incidents += n
+		}
+	}
+	if c.Selection.Query.IsEmpty() && c.Selection.Picked == nil {
+		selected = strconv.Itoa(incidents)
+	}
+	return strconv.Itoa(every), selected, nil
 }
 
 func (c *Client) countAll(ctx context.Context, table string, queries []servicenow.Query) (string, error) {
@@ -91,12 +120,17 @@ func (c *Client) countAll(ctx context.Context, table string, queries []serviceno
 // count returns "" when the instance does not tell: it refuses counts to users whose read access depends on the row.
 func (c *Client) count(ctx context.Context, table string, q servicenow.Query) (string, error) {
 	n, err := c.ServiceNow.Count(ctx, table, q)
-	switch usererror.CodeOf(err) {
-	case servicenow.CodeTableForbidden, servicenow.CodeQueryForbidden, servicenow.CodeRefused:
-		return "", nil
-	}
 	if err != nil {
-		return "", err
+		return "", told(err)
 	}
 	return strconv.Itoa(n), nil
+}
+
+// told is nil for an instance that does not tell counts.
+func told(err error) error {
+	switch usererror.CodeOf(err) {
+	case servicenow.CodeTableForbidden, servicenow.CodeQueryForbidden, servicenow.CodeRefused:
+		return nil
+	}
+	return err
 }

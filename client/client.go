@@ -38,8 +38,9 @@ type Client struct {
 	// and a row may carry a stamp that lies ahead of the clock that answered.
 	Through string
 
-	sync   *Sync
-	sample servicenow.Record // an incident with all of its fields; nil when there was none to be seen
+	sync    *Sync
+	sample  servicenow.Record // an incident with all of its fields; nil when there was none to be seen
+	counted int               // incidents, as the instance counted them when the sync began; -1 when it was not asked or did not tell
 
 	// The blob store is opened as it is needed, which takes requests to it.
 	storeMu sync.Mutex
@@ -150,9 +151,9 @@ func Prepare(ctx context.Context, s *spec.Instance, name string, options Options
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{Connection: connection}
+	c := &Client{Connection: connection, counted: -1}
 	c.Tables = dictionary.New(c.ServiceNow, c.Warn)
-	now, err := c.clock(ctx)
+	now, err := c.clock(ctx, options.CountIncidents)
 	if err != nil {
 		return nil, err
 	}
@@ -171,9 +172,10 @@ func Prepare(ctx context.Context, s *spec.Instance, name string, options Options
 }
 
 // clock asks the instance for its time, which windows end at: the clocks of this machine and of the instance differ. The
-// request doubles as the test that sign-in works and incidents can be read at all.
-func (c *Client) clock(ctx context.Context) (time.Time, error) {
-	options := servicenow.ListOptions{Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: 1}
+// request doubles as the test that sign-in works and incidents can be read at all, and as the count of incidents where that is
+// wanted.
+func (c *Client) clock(ctx context.Context, count bool) (time.Time, error) {
+	options := servicenow.ListOptions{Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: 1, Count: count}
 	if c.sample == nil && len(c.Spec.Incidents.Fields) == 0 {
 		options.Fields = nil // which fields there are is of use later
 	}
@@ -186,6 +188,9 @@ func (c *Client) clock(ctx context.Context) (time.Time, error) {
 	}
 	if list.Date.IsZero() {
 		return time.Time{}, fmt.Errorf("reading the clock of %s: its answers have no Date header", c.ID())
+	}
+	if count {
+		c.counted = list.Total
 	}
 	return list.Date, nil
 }
@@ -253,4 +258,6 @@ type Options struct {
 	Version string
 	// Retry bounds how long requests are tried; the zero value is the default.
 	Retry servicenow.Retry
+	// CountIncidents says that the sync tells how many incidents there are.
+	CountIncidents bool
 }

@@ -113,7 +113,7 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 // rows; without one, the destination takes what a sync did not bring for stale and deletes it.
 func (c *Client) catchUp(ctx context.Context, r Reading, out *sink, q servicenow.Query) error {
 	for through := c.Through; ; {
-		now, err := c.clock(ctx)
+		now, err := c.clock(ctx, false)
 		if err != nil {
 			return err
 		}

@@ -62,6 +62,25 @@ func TestLoad(t *testing.T) {
 	w.requireEqualsSource()
 }
 
+// What a sync asks besides its pages does not grow, neither with the table nor with what changes.
+func TestRequestsOfAnIncrementalSync(t *testing.T) {
+	const page = 1000
+	w := newWorld(t, emulator.Config{Incidents: 3000, Attachments: -1})
+	w.spec["page_size"] = page
+	w.auth = map[string]any{"grant_type": "api_key", "api_key": "emulator-key"}
+	w.mustSync()
+	incidents := w.SysIDs("incident")
+	for _, changed := range []int{1, page, 2*page + 1} {
+		for _, id := range incidents[:changed] {
+			w.Update("incident", id, map[string]string{"short_description": "changed"})
+		}
+		w.ResetRequests()
+		w.mustSync()
+		require.LessOrEqual(t, w.requests(), (changed+page-1)/page+10, "%d changed", changed)
+	}
+	require.Equal(t, "3000,3000", w.value(`SELECT row_count || ',' || selected_row_count FROM servicenow_tables WHERE name = 'incident'`))
+}
+
 // report runs a sync and logs what it took: time, rows, requests, and the most memory that the plugin's process held.
 func (w *world) report(name string, run func()) {
 	w.t.Helper()

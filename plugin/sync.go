@@ -46,7 +46,8 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 	if s.spec == nil {
 		return errors.New("syncing: the plugin was started without a connection")
 	}
-	if _, err := filter(declare(resources.OutOfBoxIncidentFields()), options.Tables, options.SkipTables, options.SkipDependentTables); err != nil {
+	wanted, err := filter(declare(resources.OutOfBoxIncidentFields()), options.Tables, options.SkipTables, options.SkipDependentTables)
+	if err != nil {
 		return err // before any request
 	}
 	state, err := client.OpenState(ctx, options.BackendOptions, s.logger)
@@ -59,7 +60,7 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 		s.logger.Info().Msg("nothing to sync: every instance is paused, or read by another shard")
 		return nil
 	}
-	clients, prepareErr := s.prepare(ctx, instances)
+	clients, prepareErr := s.prepare(ctx, instances, wanted.Get(resources.TablesTable) != nil)
 	if len(clients) == 0 {
 		return prepareErr
 	}
@@ -118,8 +119,9 @@ func share(instances []spec.NamedInstance, by *plugin.Shard) ([]spec.NamedInstan
 	return mine, client.Shard{Num: num, Total: total}
 }
 
-// prepare signs in to every instance. One that fails does not keep the others from being read.
-func (s *source) prepare(ctx context.Context, instances []spec.NamedInstance) ([]*client.Client, error) {
+// prepare signs in to every instance, and counts its incidents for the catalogue. One that fails does not keep the others from
+// being read.
+func (s *source) prepare(ctx context.Context, instances []spec.NamedInstance, catalogue bool) ([]*client.Client, error) {
 	clients := make([]*client.Client, len(instances))
 	errs := make([]error, len(instances))
 	slots := make(chan struct{}, instancesAtOnce)
@@ -130,7 +132,7 @@ func (s *source) prepare(ctx context.Context, instances []spec.NamedInstance) ([
 			defer wg.Done()
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			clients[i], errs[i] = s.prepareOne(ctx, &instances[i], len(instances) > 1)
+			clients[i], errs[i] = s.prepareOne(ctx, &instances[i], len(instances) > 1, catalogue)
 			if errs[i] != nil {
 				errs[i] = fmt.Errorf("preparing %s: %w", label(instances[i]), errs[i])
 				if len(instances) > 1 { // the others go on, perhaps for hours
@@ -150,7 +152,7 @@ func (s *source) prepare(ctx context.Context, instances []spec.NamedInstance) ([
 }
 
 // prepareOne signs in to an instance. One of several has a time limit, since the others wait for it.
-func (s *source) prepareOne(ctx context.Context, i *spec.NamedInstance, oneOfSeveral bool) (*client.Client, error) {
+func (s *source) prepareOne(ctx context.Context, i *spec.NamedInstance, oneOfSeveral, catalogue bool) (*client.Client, error) {
 	if oneOfSeveral {
 		late := usererror.New(servicenow.CodeUnavailable, "the instance was not ready to be read within "+prepareTimeout.String(),
 			"look at its rate limits and its state; the other instances are read meanwhile")
@@ -158,7 +160,7 @@ func (s *source) prepareOne(ctx context.Context, i *spec.NamedInstance, oneOfSev
 		defer cancel()
 		ctx = limited
 	}
-	return client.Prepare(ctx, &i.Instance, i.Name, client.Options{Logger: s.logger, Version: Version, Retry: s.retry})
+	return client.Prepare(ctx, &i.Instance, i.Name, client.Options{Logger: s.logger, Version: Version, Retry: s.retry, CountIncidents: catalogue})
 }
 
 // label names an instance in errors.
