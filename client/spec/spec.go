@@ -28,7 +28,8 @@ type NamedInstance struct {
 	// Name of this item in logs, errors and cursors; unique in the list.
 	Name string `json:"name" jsonschema:"required,minLength=1,maxLength=64"`
 
-	// Leaves this item out of syncs. Its rows and its cursors stay, so that a later sync goes on from there.
+	// Leaves this item out of syncs. With `backend_options` its rows and its cursors stay, and a later sync goes on from there;
+	// without them, a destination that deletes stale rows deletes those of this item.
 	Paused bool `json:"paused,omitempty" jsonschema:"default=false"`
 
 	Instance
