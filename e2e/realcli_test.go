@@ -30,6 +30,8 @@ const (
 	envCLI        = "CQ_CLI"
 	envSQLite     = "CQ_DEST_SQLITE"
 	envPostgreSQL = "CQ_DEST_POSTGRESQL"
+	envDuckDB     = "CQ_DEST_DUCKDB"
+	envFile       = "CQ_DEST_FILE"
 )
 
 func tool(t *testing.T, env string) string {

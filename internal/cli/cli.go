@@ -72,7 +72,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(a.demo(), a.sync(), a.list(), a.doctor(), a.login(), a.logout(), a.emulator(), a.extractWorker())
+	root.AddCommand(a.demo(), a.initialise(), a.sync(), a.list(), a.doctor(), a.login(), a.logout(), a.emulator(), a.extractWorker())
 	for name, short := range map[string]string{
 		"serve":   "Serve the plugin over gRPC, as the CloudQuery CLI asks for it",
 		"package": "Build and package the plugin for the CloudQuery hub",
