@@ -394,7 +394,7 @@ func (o *initOptions) printNext(out io.Writer) {
 // examineWritten runs the doctor on the new config. What is not in the environment is asked for, and kept for the time of
 // the examination only.
 func (a *app) examineWritten(ctx context.Context, terminal *login.Terminal, o *initOptions) error {
-	const skip = " (it is not kept; nothing skips the examination): "
+	const skip = " (not kept; Enter alone skips the examination): "
 	for _, v := range o.answers.Variables() {
 		if _, set := os.LookupEnv(v.Name); set || !v.Source {
 			continue
