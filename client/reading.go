@@ -62,7 +62,7 @@ type Reading struct {
 // behind them.
 func (c *Client) Run(ctx context.Context, r Reading) error {
 	began := time.Now()
-	start, stored, err := c.start(r)
+	start, stored, err := c.start(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -75,6 +75,7 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 		return err
 	}
 	defer out.builder.Release()
+	out.before = stored
 	if err := out.remember(ctx, start, stored); err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func (c *Client) catchUp(ctx context.Context, r Reading, out *sink, q servicenow
 
 // start finds where the table's window starts; the zero key is a full sync. stored is the cursor that it goes on from, nil in
 // a full sync. The log says which of both it is, and why.
-func (c *Client) start(r Reading) (start servicenow.Key, stored *cursor.Cursor, err error) {
+func (c *Client) start(ctx context.Context, r Reading) (start servicenow.Key, stored *cursor.Cursor, err error) {
 	if c.sync.options.State == nil {
 		return servicenow.Key{}, nil, nil
 	}
@@ -138,10 +139,13 @@ func (c *Client) start(r Reading) (start servicenow.Key, stored *cursor.Cursor, 
 	if err != nil {
 		return servicenow.Key{}, nil, fmt.Errorf("reading the cursor of %s: %w", r.Table.Name, err)
 	}
+	if stored != nil && stored.Source == r.Of {
+		stored = c.sync.options.State.believe(ctx, c.cursorKey(r), r.Table.Name, c.InstanceName, stored, c.Warn)
+	}
 	log := c.Logger.Info().Str("table", r.Table.Name).Str("instance", c.Label())
 	switch {
 	case stored == nil:
-		log.Msg("full sync: no cursor is stored")
+		log.Msg("full sync: no cursor is stored, or none that can be gone on from")
 		return servicenow.Key{}, nil, nil
 	case stored.Source != r.Of:
 		log.Str("reason", stored.Source.Difference(r.Of)).Msg("full sync: the stored cursor is of another selection")
@@ -229,6 +233,8 @@ type sink struct {
 	sinceCommit int    // rows read since the last cursor, those included that Keep drops
 	hidden      int    // rows that the instance counted and did not show
 	recall      recall // of what is beside records
+	sent        *sent  // the rows, where their arrival is to be proven
+	before      *cursor.Cursor
 }
 
 func (c *Client) newSink(r Reading) (*sink, error) {
@@ -256,9 +262,13 @@ func (c *Client) newSink(r Reading) (*sink, error) {
 	}
 	counters := metrics.NewMetrics()
 	counters.InitWithClients(table, []schema.ClientMeta{c})
-	return &sink{
+	out := &sink{
 		client: c, reading: r, builder: builder, table: table, pageSize: servicenow.NewPageSize(c.Spec.PageSize), metrics: counters,
-	}, nil
+	}
+	if state := c.sync.options.State; state != nil && state.evidence != nil {
+		out.sent = newSent()
+	}
+	return out, nil
 }
 
 func (s *sink) pages(ctx context.Context, pages iter.Seq2[*servicenow.Page, error]) error {
@@ -295,6 +305,9 @@ func (s *sink) append(ctx context.Context, record servicenow.Record, given [][]b
 	if err := s.builder.Append(record, given...); err != nil {
 		return fmt.Errorf("filling %s: %w", s.table.Name, err)
 	}
+	if key, ok := record.Key(); ok && s.sent != nil {
+		s.sent.note(key.SysID)
+	}
 	if s.builder.Rows() >= rowsPerBatch || s.builder.Bytes() >= bytesPerBatch {
 		return s.flush(ctx)
 	}
@@ -325,12 +338,12 @@ func (s *sink) commit(ctx context.Context, rest []servicenow.Range, complete boo
 	s.sinceCommit = 0
 	c := &cursor.Cursor{
 		Source: s.reading.Of, Position: servicenow.Key{UpdatedOn: s.client.Now}, ReadAt: s.client.Now, Complete: complete,
-		Rest: rest, Again: s.recall.again(), Sent: s.recall.marksToKeep(),
+		Rest: rest, Again: s.recall.again(), Sent: s.recall.marksToKeep(), Rows: s.sent.count(),
 	}
 	if len(rest) > 0 {
 		c.Position = rest[0].After
 	}
-	return state.commit(s.client.cursorKey(s.reading), c, s.table, func(m message.SyncMessage) error { return s.client.send(ctx, m) })
+	return state.commit(s.client.cursorKey(s.reading), c, s.before, s.table, func(m message.SyncMessage) error { return s.client.send(ctx, m) })
 }
 
 // summarise says in one line what the sync of a table did, and warns of what a reader of the table should know.
@@ -338,6 +351,9 @@ func (c *Client) summarise(r Reading, out *sink, took time.Duration) {
 	stats := c.ServiceNow.Stats()
 	c.Logger.Info().Str("table", r.Table.Name).Str("instance", c.Label()).Int("rows", out.rows).Dur("duration_ms", took).
 		Int64("instance_requests", stats.Requests).Int64("instance_retries", stats.Retries).Msg("table read to its end")
+	if out.sent != nil && out.sent.lost {
+		c.Warn(CodeNotChecked, fmt.Sprintf("the rows of %s are too many to be counted, so the next sync cannot check that they arrived", r.Table.Name))
+	}
 	if out.hidden > 0 {
 		c.Warn(CodeRowsHidden, fmt.Sprintf("%d rows of %s were counted, but not shown: row security hides them from the signed-in user, or they changed during the sync", out.hidden, r.From))
 	}

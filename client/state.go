@@ -5,14 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
-	pb "github.com/cloudquery/plugin-pb-go/pb/plugin/v3"
 	"github.com/cloudquery/plugin-sdk/v4/message"
 	"github.com/cloudquery/plugin-sdk/v4/plugin"
 	"github.com/cloudquery/plugin-sdk/v4/schema"
@@ -33,10 +31,14 @@ const CodeBackend = "SN-STATE-001"
 // data stream, behind the rows they stand for: the SDK's own client writes on a stream of its own, which was seen to run
 // ahead of rows that then failed. The backend therefore has to be the destination itself. See docs/dev/adr.
 type State struct {
-	table  *schema.Table
-	mu     sync.Mutex
-	stored map[string]*cursor.Cursor
-	broken map[string]error
+	table    *schema.Table
+	address  string
+	evidence *evidence // nil: cursors are believed
+
+	mu        sync.Mutex
+	stored    map[string]*cursor.Cursor
+	broken    map[string]error
+	repeating map[string]bool // keys whose last window is read again
 }
 
 // stateTable has the columns of the SDK's state tables: key, value and version, of which the highest counts.
@@ -54,7 +56,8 @@ func stateTable(name string) *schema.Table {
 }
 
 // OpenState reads every stored cursor. It returns nil when the config has no backend_options: every sync is then full.
-func OpenState(ctx context.Context, backend *plugin.BackendOptions, logger zerolog.Logger) (*State, error) {
+// verify is the spec's verify_writes.
+func OpenState(ctx context.Context, backend *plugin.BackendOptions, verify string, logger zerolog.Logger) (*State, error) {
 	if backend == nil || backend.TableName == "" && backend.Connection == "" {
 		logger.Info().Msg("the config has no backend_options, so this sync is a full one, as every sync will be")
 		return nil, nil
@@ -62,75 +65,90 @@ func OpenState(ctx context.Context, backend *plugin.BackendOptions, logger zerol
 	if backend.TableName == "" || backend.Connection == "" {
 		return nil, usererror.New(CodeBackend, "backend_options is not complete", "give it both table_name and connection")
 	}
-	s := &State{table: stateTable(backend.TableName), stored: map[string]*cursor.Cursor{}, broken: map[string]error{}}
-	if err := s.read(ctx, backend.Connection, logger); err != nil {
+	s := &State{
+		table: stateTable(backend.TableName), address: backend.Connection,
+		stored: map[string]*cursor.Cursor{}, broken: map[string]error{}, repeating: map[string]bool{},
+	}
+	if err := s.read(ctx, verify, logger); err != nil {
 		return nil, usererror.Wrap(err, CodeBackend, "the state backend does not answer",
 			"check backend_options.connection; it is the destination's, written as @@plugins.<destination>.connection")
 	}
 	return s, nil
 }
 
+func (s *State) dial() (*grpc.ClientConn, error) {
+	const most = 100 << 20
+	return grpc.NewClient(s.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(most)))
+}
+
 // read fetches the table's rows. A backend that answers with an error has no such table yet: destinations report that in
 // ways of their own, and a full sync is right in any case.
-func (s *State) read(ctx context.Context, address string, logger zerolog.Logger) error {
-	const most = 100 << 20
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(most)))
+func (s *State) read(ctx context.Context, verify string, logger zerolog.Logger) error {
+	err := s.rows(ctx, s.table, s.add)
+	switch code := status.Code(err); {
+	case err == nil:
+	case !isStatus(err), code == codes.Unavailable, code == codes.Unimplemented, ctx.Err() != nil:
+		return err
+	default:
+		logger.Info().Str("table", s.table.Name).Str("cause", err.Error()).Msg("no stored cursors can be read, as on a first sync")
+	}
+	conn, err := s.dial()
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	encoded, err := pb.SchemaToBytes(s.table.ToArrowSchema())
-	if err != nil {
-		return err
+	if !wanted(ctx, conn, verify) {
+		return nil
 	}
-	stream, err := pb.NewPluginClient(conn).Read(ctx, &pb.Read_Request{Table: encoded})
-	if err != nil {
-		return err
-	}
-	for {
-		answer, err := stream.Recv()
-		switch code := status.Code(err); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case code == codes.Unavailable || code == codes.Unimplemented || ctx.Err() != nil:
-			return err
-		case err != nil:
-			logger.Info().Str("table", s.table.Name).Str("cause", err.Error()).Msg("no stored cursors can be read, as on a first sync")
-			return nil
-		}
-		if err := s.add(answer.Record); err != nil {
-			return err
+	s.evidence = &evidence{state: s, times: map[string]int64{}, counts: map[string]func(context.Context) (map[arrival]int, error){}}
+	if s.tellsRows() {
+		if err := s.evidence.readTimes(ctx); err != nil {
+			logger.Info().Str("table", s.table.Name).Str("cause", err.Error()).Msg("the state table does not tell when cursors were written")
 		}
 	}
+	return nil
 }
 
-func (s *State) add(encoded []byte) error {
+// isStatus tells an answer of the backend from a fault in reading it.
+func isStatus(err error) bool {
+	_, ok := status.FromError(err)
+	return ok
+}
+
+// eachBatch decodes an encoded record of the protocol.
+func eachBatch(encoded []byte, each func(arrow.RecordBatch) error) error {
 	reader, err := ipc.NewReader(bytes.NewReader(encoded))
 	if err != nil {
-		return fmt.Errorf("reading stored cursors: %w", err)
+		return fmt.Errorf("reading an answer of the state backend: %w", err)
 	}
 	defer reader.Release()
 	for reader.Next() {
-		record := reader.RecordBatch()
-		keys, ok1 := record.Column(0).(*array.String)
-		values, ok2 := record.Column(1).(*array.String)
-		if !ok1 || !ok2 {
-			return errors.New("reading stored cursors: the table has other columns")
-		}
-		for i := range int(record.NumRows()) {
-			key := keys.Value(i)
-			c, err := cursor.Parse(values.Value(i))
-			if err != nil {
-				s.broken[key] = err
-				continue
-			}
-			if known := s.stored[key]; known == nil || known.Seq < c.Seq {
-				s.stored[key] = c
-			}
+		if err := each(reader.RecordBatch()); err != nil {
+			return err
 		}
 	}
 	return reader.Err()
+}
+
+func (s *State) add(record arrow.RecordBatch) error {
+	keys, ok1 := record.Column(0).(*array.String)
+	values, ok2 := record.Column(1).(*array.String)
+	if !ok1 || !ok2 {
+		return errors.New("reading stored cursors: the table has other columns")
+	}
+	for i := range int(record.NumRows()) {
+		key := keys.Value(i)
+		c, err := cursor.Parse(values.Value(i))
+		if err != nil {
+			s.broken[key] = err
+			continue
+		}
+		if known := s.stored[key]; known == nil || known.Seq < c.Seq {
+			s.stored[key] = c
+		}
+	}
+	return nil
 }
 
 // Cursor returns the stored cursor of a key; nil when there is none.
@@ -145,13 +163,19 @@ func (s *State) Cursor(key string) (*cursor.Cursor, error) {
 
 // commit writes a cursor behind the rows of a table. A migration makes every destination write out what it holds of a
 // table, so the first one puts the rows before the cursor, and the last one puts the cursor itself to rest.
-func (s *State) commit(key string, c *cursor.Cursor, rowsOf *schema.Table, send func(message.SyncMessage) error) error {
+//
+// Where the arrival of rows has to be proven, the cursor tells how many there are, and what to go on from without them:
+// before, the cursor that this sync began with.
+func (s *State) commit(key string, c, before *cursor.Cursor, rowsOf *schema.Table, send func(message.SyncMessage) error) error {
 	s.mu.Lock()
 	if known := s.stored[key]; known != nil {
 		c.Seq = known.Seq
 	}
 	c.Seq++
 	s.stored[key] = c
+	if c.Rows > 0 {
+		c.Before, c.Repeated = before.Alone(), s.repeating[key]
+	}
 	s.mu.Unlock()
 
 	builder := array.NewRecordBuilder(memory.DefaultAllocator, s.table.ToArrowSchema())

@@ -155,6 +155,16 @@ func (w *world) rows(query string, args ...any) [][]string {
 	return all
 }
 
+// exec changes the database behind the destination's back.
+func (w *world) exec(statement string) {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", w.database)
+	require.NoError(w.t, err)
+	_, err = db.Exec(statement)
+	require.NoError(w.t, err)
+	require.NoError(w.t, db.Close())
+}
+
 func (w *world) value(query string, args ...any) string {
 	w.t.Helper()
 	rows := w.rows(query, args...)

@@ -218,6 +218,25 @@ func TestRealCLIIntoPostgreSQL(t *testing.T) {
 	}
 }
 
+// A destination that logs a failed write, and goes on: the sync is a success without the rows. The next one finds out.
+func TestRealCLILostWritesAreFound(t *testing.T) {
+	tool(t, envCLI)
+	w := newWorld(t, emulator.Config{Incidents: 3000, Attachments: -1})
+	w.tables = []string{"servicenow_incidents"}
+	config := w.config("local", tool(t, envSQLite))
+	w.mustCLI(config, "sync")
+	w.requireIncidents(func(string) bool { return true })
+	w.exec(`CREATE TRIGGER refuse BEFORE INSERT ON servicenow_incidents WHEN NEW.short_description = 'refused' BEGIN SELECT RAISE(ABORT, 'refused'); END`)
+	for _, id := range w.SysIDs("incident")[100:110] {
+		w.Update("incident", id, map[string]string{"short_description": "refused"})
+	}
+	require.Contains(t, w.mustCLI(config, "sync"), "Sync completed successfully")
+	require.Equal(t, "0", w.value(`SELECT count(*) FROM servicenow_incidents WHERE short_description = 'refused'`), "the rows are lost")
+	w.exec(`DROP TRIGGER refuse`)
+	w.mustCLI(config, "sync")
+	w.requireIncidents(func(string) bool { return true })
+}
+
 // Everything is killed at some page of a load: the next sync goes on from what reached the database.
 func TestRealCLIKilled(t *testing.T) {
 	tool(t, envCLI)

@@ -50,7 +50,7 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 	if err != nil {
 		return err // before any request
 	}
-	state, err := client.OpenState(ctx, options.BackendOptions, s.logger)
+	state, err := client.OpenState(ctx, options.BackendOptions, s.spec.VerifyWrites, s.logger)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -128,7 +129,8 @@ func remove(doc any, location []string) {
 // unmarshal decodes the top-level keys first, so that each item of `instances` starts from them.
 func unmarshal(data []byte, s *Spec) error {
 	var raw struct {
-		Instances []json.RawMessage `json:"instances"`
+		VerifyWrites string            `json:"verify_writes"`
+		Instances    []json.RawMessage `json:"instances"`
 	}
 	if err := json.Unmarshal(data, &s.Instance); err != nil {
 		return err
@@ -136,6 +138,7 @@ func unmarshal(data []byte, s *Spec) error {
 	if err := json.Unmarshal(data, &raw); err != nil {
 		return err
 	}
+	s.VerifyWrites = cmp.Or(raw.VerifyWrites, VerifyAuto)
 	for _, item := range raw.Instances {
 		named := NamedInstance{Instance: s.Instance}
 		// Decoding reuses a slice's memory, which the items must not share.

@@ -18,10 +18,22 @@ var JSONSchema string
 type Spec struct {
 	Instance
 
+	// Whether a sync checks, before it goes on from a cursor, that the rows of the last sync are in the destination, by
+	// counting them there. Many destinations only log writes that fail. `auto` checks where that may be so, and not for
+	// `postgresql`, `file`, `s3`, `gcs` and `azblob`, which fail the sync. The check reads two columns of the whole table.
+	VerifyWrites string `json:"verify_writes,omitempty" jsonschema:"enum=auto,enum=always,enum=never,default=auto"`
+
 	// Many instances in one source. Each item takes every key above plus a name; what an item leaves out is taken from
 	// the keys above.
 	Instances []NamedInstance `json:"instances,omitempty"`
 }
+
+// Values of verify_writes.
+const (
+	VerifyAuto   = "auto"
+	VerifyAlways = "always"
+	VerifyNever  = "never"
+)
 
 // NamedInstance is one item of `instances`.
 type NamedInstance struct {

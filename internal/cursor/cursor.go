@@ -43,6 +43,22 @@ type Cursor struct {
 	Again []string `json:"again,omitempty"`
 	// Sent are marks of records that the next window meets again and need not send again.
 	Sent []string `json:"sent,omitempty"`
+	// Rows is how many different rows the sync sent, where the next one checks that they arrived; 0 is nothing to check.
+	Rows int `json:"rows,omitempty"`
+	// Before is the cursor that the sync began with, to be gone on from when rows are missing; nil is a full sync.
+	Before *Cursor `json:"before,omitempty"`
+	// Repeated says that the sync was there because rows of the one before it were missing.
+	Repeated bool `json:"repeated,omitempty"`
+}
+
+// Alone returns the cursor without what belongs to the proof of its rows.
+func (c *Cursor) Alone() *Cursor {
+	if c == nil {
+		return nil
+	}
+	alone := *c
+	alone.Version, alone.Rows, alone.Before, alone.Repeated = version, 0, nil, false
+	return &alone
 }
 
 // Fingerprint identifies what a table's rows are, by hashes: queries can hold personal data.
@@ -108,6 +124,9 @@ func (c *Cursor) valid() bool {
 		if _, err := time.Parse(servicenow.DateTime, r.Through.UpdatedOn); err != nil {
 			return false
 		}
+	}
+	if b := c.Before; b != nil && (b.Version < 1 || b.Version > version || b.Before != nil || !b.valid()) {
+		return false
 	}
 	// A reading that has only begun may have nothing behind it.
 	return errRead == nil && (errPosition == nil || c.Position == servicenow.Key{} && len(c.Rest) > 0)

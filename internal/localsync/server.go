@@ -59,7 +59,7 @@ func (*server) GetVersions(context.Context, *pbdiscovery.GetVersions_Request) (*
 }
 
 func (*server) GetName(context.Context, *pb.GetName_Request) (*pb.GetName_Response, error) {
-	return &pb.GetName_Response{Name: embeddedPath}, nil
+	return &pb.GetName_Response{Name: "sqlite-embedded"}, nil // not CloudQuery's, which behaves in another way
 }
 
 func (*server) GetVersion(context.Context, *pb.GetVersion_Request) (*pb.GetVersion_Response, error) {

@@ -1,0 +1,224 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	pb "github.com/cloudquery/plugin-pb-go/pb/plugin/v3"
+	"github.com/cloudquery/plugin-sdk/v4/schema"
+	"google.golang.org/grpc"
+
+	"github.com/cqservicenow/cq-source-servicenow/client/spec"
+	"github.com/cqservicenow/cq-source-servicenow/internal/cursor"
+)
+
+// Codes of warnings about the arrival of rows.
+const (
+	CodeNotArrived = "SN-STATE-002" // the destination has fewer rows of the last sync than were sent
+	CodeNotChecked = "SN-STATE-003" // it could not be asked
+)
+
+const (
+	// evidenceTimeout bounds the reading of a destination table, which is as long as the table.
+	evidenceTimeout = 5 * time.Minute
+	// mostCounted bounds the distinct rows that a sync remembers of a table, at some 20 bytes each.
+	mostCounted = 4_000_000
+)
+
+// surfacesErrors lists the destinations that fail a sync when a write fails. Those that are built on the SDK's batch
+// writer log the error, and the sync succeeds without the rows.
+func surfacesErrors(destination string) bool {
+	return slices.Contains([]string{"postgresql", "file", "s3", "gcs", "azblob", "sqlite-embedded"}, destination)
+}
+
+// evidence proves that the rows of the last sync arrived, before its cursor is believed. The destination stamps the rows and
+// the cursor of a sync with the same _cq_sync_time, so what it has of that sync can be counted.
+type evidence struct {
+	state *State
+	times map[string]int64 // when the cursor of a key was written
+
+	mu     sync.Mutex
+	counts map[string]func(context.Context) (map[arrival]int, error) // by destination table
+}
+
+// arrival is a sync's part in a table.
+type arrival struct {
+	instance string
+	syncTime int64
+}
+
+// wanted reports whether the arrival of rows has to be proven: as the spec says, or by the destination's name.
+func wanted(ctx context.Context, conn *grpc.ClientConn, verify string) bool {
+	switch verify {
+	case spec.VerifyAlways:
+		return true
+	case spec.VerifyNever:
+		return false
+	}
+	answer, err := pb.NewPluginClient(conn).GetName(ctx, &pb.GetName_Request{})
+	return err == nil && !surfacesErrors(answer.Name)
+}
+
+// believe returns the cursor that a sync may go on from: the stored one, when all of its rows are there, or the one before
+// it. A sync that lost rows is repeated once; if the next one finds as few, they were deleted or changed since, or they
+// cannot be written at all, and repeating would never end.
+func (s *State) believe(ctx context.Context, key, table, instance string, stored *cursor.Cursor, warn func(code, message string)) *cursor.Cursor {
+	if s.evidence == nil || stored == nil || stored.Rows == 0 {
+		return stored
+	}
+	found, err := s.evidence.count(ctx, key, table, instance)
+	switch {
+	case err != nil:
+		warn(CodeNotChecked, fmt.Sprintf("whether the last sync's %d rows of %s arrived could not be checked: %s", stored.Rows, table, err))
+		return stored
+	case found >= stored.Rows:
+		return stored
+	case stored.Repeated:
+		warn(CodeNotArrived, fmt.Sprintf("of the last sync's %d rows of %s the destination has %d, as before it was repeated: they were deleted or changed there, or it cannot write them", stored.Rows, table, found))
+		return stored
+	}
+	warn(CodeNotArrived, fmt.Sprintf("of the last sync's %d rows of %s the destination has %d: this sync reads them again", stored.Rows, table, found))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.repeating[key] = true
+	return stored.Before
+}
+
+// count returns how many rows of the sync that wrote a key's cursor a table has.
+func (e *evidence) count(ctx context.Context, key, table, instance string) (int, error) {
+	at, ok := e.times[key]
+	if !ok {
+		return 0, errors.New("the state table does not tell when the cursor was written")
+	}
+	e.mu.Lock()
+	all, ok := e.counts[table]
+	if !ok {
+		var once sync.Once
+		var counts map[arrival]int
+		var err error
+		all = func(ctx context.Context) (map[arrival]int, error) {
+			once.Do(func() { counts, err = e.read(ctx, table) })
+			return counts, err
+		}
+		e.counts[table] = all
+	}
+	e.mu.Unlock()
+	counts, err := all(ctx)
+	return counts[arrival{instance, at}], err
+}
+
+// read counts a table's rows by instance and sync.
+func (e *evidence) read(ctx context.Context, name string) (map[arrival]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, evidenceTimeout)
+	defer cancel()
+	table := &schema.Table{Name: name, Columns: schema.ColumnList{
+		{Name: "instance", Type: arrow.BinaryTypes.String}, schema.CqSyncTimeColumn,
+	}}
+	counts := map[arrival]int{}
+	err := e.state.rows(ctx, table, func(record arrow.RecordBatch) error {
+		instances, ok1 := record.Column(0).(*array.String)
+		times, ok2 := record.Column(1).(*array.Timestamp)
+		if !ok1 || !ok2 {
+			return errors.New("the table has other columns")
+		}
+		for i := range int(record.NumRows()) {
+			counts[arrival{instances.Value(i), int64(times.Value(i))}]++
+		}
+		return nil
+	})
+	return counts, err
+}
+
+// readTimes finds out when each stored cursor was written.
+func (e *evidence) readTimes(ctx context.Context) error {
+	table := stateTable(e.state.table.Name)
+	table.Columns = append(table.Columns, schema.CqSyncTimeColumn)
+	return e.state.rows(ctx, table, func(record arrow.RecordBatch) error {
+		keys, ok1 := record.Column(0).(*array.String)
+		versions, ok2 := record.Column(2).(*array.Uint64)
+		times, ok3 := record.Column(3).(*array.Timestamp)
+		if !ok1 || !ok2 || !ok3 {
+			return errors.New("the state table has other columns")
+		}
+		for i := range int(record.NumRows()) {
+			if c := e.state.stored[keys.Value(i)]; c != nil && c.Seq == versions.Value(i) {
+				e.times[keys.Value(i)] = int64(times.Value(i))
+			}
+		}
+		return nil
+	})
+}
+
+// tellsRows reports whether any stored cursor has rows to prove.
+func (s *State) tellsRows() bool {
+	for _, c := range s.stored {
+		if c.Rows > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// rows reads a table of the destination.
+func (s *State) rows(ctx context.Context, table *schema.Table, each func(arrow.RecordBatch) error) error {
+	encoded, err := pb.SchemaToBytes(table.ToArrowSchema())
+	if err != nil {
+		return err
+	}
+	conn, err := s.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := pb.NewPluginClient(conn).Read(ctx, &pb.Read_Request{Table: encoded})
+	if err != nil {
+		return err
+	}
+	for {
+		answer, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := eachBatch(answer.Record, each); err != nil {
+			return err
+		}
+	}
+}
+
+// sent counts the distinct rows that a sync sends of a table.
+type sent struct {
+	seed maphash.Seed
+	ids  map[uint64]struct{}
+	lost bool // too many to remember
+}
+
+func newSent() *sent { return &sent{seed: maphash.MakeSeed(), ids: map[uint64]struct{}{}} }
+
+func (s *sent) note(id string) {
+	if s == nil || s.lost {
+		return
+	}
+	if s.ids[maphash.String(s.seed, id)] = struct{}{}; len(s.ids) > mostCounted {
+		s.ids, s.lost = nil, true
+	}
+}
+
+func (s *sent) count() int {
+	if s == nil {
+		return 0
+	}
+	return len(s.ids)
+}
