@@ -15,17 +15,23 @@ import (
 	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
 )
 
+// catalogued are the ServiceNow tables that a sync covers.
+func catalogued() []string { return []string{"incident", "sys_attachment"} }
+
 // Catalogue sends a row for each ServiceNow table that the sync covers.
 func (c *Client) Catalogue(ctx context.Context, table *schema.Table, columns map[string]arrowjson.Column) error {
 	if !c.sync.options.Shard.First() {
 		return nil
+	}
+	if c.sync.options.Plan != nil {
+		return c.estimateCatalogue(ctx, table.Name)
 	}
 	out, err := c.newSink(Reading{Table: table, Columns: columns})
 	if err != nil {
 		return err
 	}
 	defer out.builder.Release()
-	for _, name := range []string{"incident", "sys_attachment"} {
+	for _, name := range catalogued() {
 		row, err := c.describe(ctx, name)
 		if err != nil {
 			return err

@@ -42,6 +42,11 @@ type Client struct {
 	sample  servicenow.Record // an incident with all of its fields; nil when there was none to be seen
 	counted int               // incidents, as the instance counted them when the sync began; -1 when it was not asked or did not tell
 
+	// For estimates: how many requests Prepare took, and a table before its rows; tables are estimated one by one.
+	prepared int64
+	planning sync.Mutex
+	began    int64 // requests before the table
+
 	// The blob store is opened as it is needed, which takes requests to it.
 	storeMu sync.Mutex
 	store   *blobstore.Store
@@ -71,6 +76,8 @@ type SyncOptions struct {
 	Messages chan<- message.SyncMessage
 	// Shard is the part of every instance that this sync reads.
 	Shard Shard
+	// Plan is set where nothing is to be read: it hears what each table would take, one after the other for an instance.
+	Plan func(Estimate)
 }
 
 // NewSync joins prepared instances into one sync.
@@ -109,6 +116,11 @@ func Resolver(table string, read func(context.Context, *Client) error) schema.Ta
 			return fmt.Errorf("resolving %s: the client is a %T", table, meta)
 		}
 		c.sync.record(c, table, errRunning)
+		if c.sync.options.Plan != nil {
+			c.planning.Lock()
+			defer c.planning.Unlock()
+			c.began = c.ServiceNow.Stats().Requests
+		}
 		err := read(ctx, c)
 		c.sync.record(c, table, err)
 		return err
@@ -168,7 +180,11 @@ func Prepare(ctx context.Context, s *spec.Instance, name string, options Options
 	if err := c.Tables.CheckFields(ctx, "incident", "spec.incidents.query", c.Selection.Query.Fields()); err != nil {
 		return nil, err
 	}
-	return c, c.selectFields(ctx)
+	if err := c.selectFields(ctx); err != nil {
+		return nil, err
+	}
+	c.prepared = c.ServiceNow.Stats().Requests
+	return c, nil
 }
 
 // clock asks the instance for its time, which windows end at: the clocks of this machine and of the instance differ. The

@@ -59,15 +59,19 @@ func (s *sink) remember(ctx context.Context, start servicenow.Key, stored *curso
 	defer func() { s.recall.rereading = false }()
 	// Those that are gone, or covered no more, are not found, and so forgotten.
 	for ids := range slices.Chunk(stored.Again, idsPerRequest) {
-		again := servicenow.Read{
-			Table: s.reading.From, Query: servicenow.Where(in("sys_id", ids)), Fields: s.reading.Fields, Display: s.reading.Display,
-			Window: servicenow.Window{Through: c.Through}, Pages: s.pageSize, Warn: c.Warn,
-		}
-		if err := s.pages(ctx, c.ServiceNow.ReadPages(ctx, again)); err != nil {
+		if err := s.pages(ctx, c.ServiceNow.ReadPages(ctx, c.again(s.reading, ids, s.pageSize))); err != nil {
 			return fmt.Errorf("reading again what could not be had: %w", err)
 		}
 	}
 	return nil
+}
+
+// again asks for records by their sys_ids.
+func (c *Client) again(r Reading, ids []string, pages *servicenow.PageSize) servicenow.Read {
+	return servicenow.Read{
+		Table: r.From, Query: servicenow.Where(in("sys_id", ids)), Fields: r.Fields, Display: r.Display,
+		Window: servicenow.Window{Through: c.Through}, Pages: pages, Warn: c.Warn,
+	}
 }
 
 // addWithExtras brings the extras of several records beside each other, and adds the rows in their order.

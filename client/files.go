@@ -72,7 +72,7 @@ func (s *Sync) Close() {
 // Store opens the blob store of the spec; nil when it names none.
 func (c *Client) Store(ctx context.Context) (*blobstore.Store, error) {
 	a := c.Spec.Attachments
-	if a.BlobURL == "" {
+	if a.BlobURL == "" || c.sync.options.Plan != nil { // opening a store writes to it
 		return nil, nil
 	}
 	c.storeMu.Lock()
@@ -102,6 +102,13 @@ func (c *Client) Files(ctx context.Context) (*attachment.Fetcher, error) {
 		ServiceNow: c.ServiceNow, Instance: c.InstanceName, Column: a.Content == spec.ContentColumn,
 		All: a.Formats == spec.FormatsAll, MaxSize: int64(a.MaxSize),
 	}
+	if *a.ExtractText {
+		cfg.Extractor = c.sync.texts(a, c.Logger)
+	}
+	if c.sync.options.Plan != nil {
+		cfg.Column = a.Content != spec.ContentNone // kept somewhere; nothing is fetched
+		return attachment.New(cfg), nil
+	}
 	var err error
 	if cfg.Spool, err = c.sync.spool(); err != nil {
 		return nil, err
@@ -110,9 +117,6 @@ func (c *Client) Files(ctx context.Context) (*attachment.Fetcher, error) {
 		if cfg.Store, err = c.Store(ctx); err != nil {
 			return nil, err
 		}
-	}
-	if *a.ExtractText {
-		cfg.Extractor = c.sync.texts(a, c.Logger)
 	}
 	return attachment.New(cfg), nil
 }

@@ -136,6 +136,22 @@ func (p *Parents) Admitted(ctx context.Context, start servicenow.Key, fields []s
 	}
 }
 
+// AdmittedTakes is about how many requests Admitted makes, beside those for the pages of the attachments that it finds.
+func (p *Parents) AdmittedTakes(ctx context.Context, start servicenow.Key) (int, error) {
+	c := p.client
+	requests := 0
+	for _, q := range c.Selection.Incidents() {
+		changed, err := c.ServiceNow.CountRead(ctx, servicenow.Read{
+			Table: "incident", Query: q, Window: servicenow.Window{After: start, Through: c.Through},
+		})
+		if err != nil {
+			return 0, err
+		}
+		requests += max(requestsFor(changed, servicenow.NewPageSize(c.Spec.PageSize).Rows()), 1) + requestsFor(changed, idsPerRequest)
+	}
+	return requests, nil
+}
+
 // older yields the attachments of some incidents through the second of start.
 func (p *Parents) older(ctx context.Context, start servicenow.Key, incidents []servicenow.Record, fields []string, yield func(*servicenow.Page, error) bool) bool {
 	var ids []string

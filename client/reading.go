@@ -56,6 +56,10 @@ type Reading struct {
 	// Beside brings what a row holds beside its record; nil when there is nothing. It is called for several records at
 	// once, and dear: a record that a sync has sent is not brought again as long as it does not change.
 	Beside func(context.Context, servicenow.Record) (Extra, error)
+	// Wants reports whether Beside asks the instance for something, and AlsoTakes how many requests Also makes, about. Both
+	// are for estimates, and may be nil.
+	Wants     func(servicenow.Record) bool
+	AlsoTakes func(context.Context, servicenow.Key) (int, error)
 }
 
 // Run reads the table from its cursor to the sync's clock, sends what it finds as record batches, and leaves a cursor
@@ -65,6 +69,9 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 	start, stored, err := c.start(ctx, r)
 	if err != nil {
 		return err
+	}
+	if c.sync.options.Plan != nil {
+		return c.estimate(ctx, r, start, stored)
 	}
 	var rest []servicenow.Range
 	if stored != nil {
@@ -175,10 +182,9 @@ func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.
 	if r.Beside != nil {
 		every = extrasPerCheckpoint
 	}
-	for page, err := range c.ServiceNow.ReadPages(ctx, servicenow.Read{
-		Table: r.From, Query: q, Fields: r.Fields, Display: r.Display, Window: w, Rest: rest, IDs: c.sync.options.Shard.IDs(),
-		Pages: out.pageSize, AtOnce: c.atOnce(r), Settled: c.settled(), Warn: c.Warn,
-	}) {
+	read := c.read(r, q, w, rest)
+	read.Pages = out.pageSize
+	for page, err := range c.ServiceNow.ReadPages(ctx, read) {
 		if err != nil {
 			return err
 		}
@@ -199,6 +205,14 @@ func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.
 	}
 	out.hidden += max(counted-shown, 0)
 	return nil
+}
+
+// read asks for a window of a query.
+func (c *Client) read(r Reading, q servicenow.Query, w servicenow.Window, rest []servicenow.Range) servicenow.Read {
+	return servicenow.Read{
+		Table: r.From, Query: q, Fields: r.Fields, Display: r.Display, Window: w, Rest: rest, IDs: c.sync.options.Shard.IDs(),
+		AtOnce: c.atOnce(r), Settled: c.settled(), Warn: c.Warn,
+	}
 }
 
 // mostAtOnce is how many ranges of a table are read side by side at most.

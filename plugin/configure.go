@@ -8,6 +8,7 @@ import (
 	"github.com/cloudquery/plugin-sdk/v4/plugin"
 	"github.com/rs/zerolog"
 
+	"github.com/cqservicenow/cq-source-servicenow/client"
 	"github.com/cqservicenow/cq-source-servicenow/client/spec"
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 )
@@ -18,6 +19,7 @@ type source struct {
 	logger zerolog.Logger
 	spec   *spec.Spec // nil without a connection
 	retry  servicenow.Retry
+	plan   func(client.Estimate) // set where a sync is only to be estimated
 }
 
 // Configure is the SDK's constructor. Without a connection (`plugin doc`, `cloudquery tables`) the spec is left alone, so

@@ -68,7 +68,7 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 	if err != nil {
 		return err
 	}
-	running := client.NewSync(clients, client.SyncOptions{State: state, DeterministicID: options.DeterministicCQID, Messages: res, Shard: shard})
+	running := client.NewSync(clients, client.SyncOptions{State: state, DeterministicID: options.DeterministicCQID, Messages: res, Shard: shard, Plan: s.plan})
 	defer running.Close()
 	err = scheduler.NewScheduler(
 		scheduler.WithLogger(s.logger),

@@ -59,6 +59,7 @@ func Attachments() *schema.Table {
 				return err
 			}
 			if files != nil {
+				reading.Wants = files.Wants
 				reading.Beside = func(ctx context.Context, record servicenow.Record) (client.Extra, error) {
 					content, err := files.Fetch(ctx, record)
 					if err != nil {
@@ -72,6 +73,7 @@ func Attachments() *schema.Table {
 				reading.Also = func(ctx context.Context, start servicenow.Key) iter.Seq2[*servicenow.Page, error] {
 					return parents.Admitted(ctx, start, reading.Fields)
 				}
+				reading.AlsoTakes = parents.AdmittedTakes
 			}
 			return cl.Run(ctx, reading)
 		}),

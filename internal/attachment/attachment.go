@@ -170,6 +170,12 @@ func (f *Fetcher) Fetch(ctx context.Context, record servicenow.Record) (*Content
 	return content, nil
 }
 
+// Wants reports whether Fetch would ask the instance for the file.
+func (f *Fetcher) Wants(record servicenow.Record) bool {
+	var a facts
+	return json.Unmarshal(record, &a) == nil && f.refuse(&a) == nil
+}
+
 // refuse says why a file is not fetched; nil when it is.
 func (f *Fetcher) refuse(a *facts) *Content {
 	switch {

@@ -47,6 +47,9 @@ func NewPageSize(most int) *PageSize {
 	return &PageSize{size: most, start: most, most: most}
 }
 
+// Rows is how many rows the next page asks for.
+func (p *PageSize) Rows() int { return p.current() }
+
 func (p *PageSize) current() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -48,10 +48,7 @@ type reader struct {
 
 // begin starts the first workers, and returns the ranges that are unread.
 func (r *reader) begin(ctx context.Context) map[int]Range {
-	ranges := r.read.Rest
-	if ranges == nil {
-		ranges = []Range{{After: r.read.Window.After, Through: Key{UpdatedOn: r.read.Window.Through}}}
-	}
+	ranges := r.read.ranges()
 	unread := map[int]Range{}
 	for _, each := range ranges {
 		s := &segment{Range: each, id: r.ids, whole: true, left: -1}

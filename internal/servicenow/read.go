@@ -40,6 +40,14 @@ type Window struct {
 	Stray bool
 }
 
+// ranges are the parts of the window to read.
+func (r *Read) ranges() []Range {
+	if r.Rest != nil {
+		return r.Rest
+	}
+	return []Range{{After: r.Window.After, Through: Key{UpdatedOn: r.Window.Through}}}
+}
+
 // Range is a part of a window: behind After, through to the end of the second of Through, or within that second to a
 // sys_id. An After without a sys_id includes its second.
 type Range struct {

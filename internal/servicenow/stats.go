@@ -14,6 +14,8 @@ type Stats struct {
 	RateWait time.Duration
 	// InFlightMost is the most requests that were in flight at once, InFlightLimit how many may be now.
 	InFlightMost, InFlightLimit int
+	// PerHour is the lowest hourly budget so far, of the config and of what the instance announces; 0 is none.
+	PerHour int
 	// PageSize is how many rows the last page of a table asked for; 0 before the first.
 	PageSize int
 }
@@ -26,6 +28,7 @@ func (c *Client) Stats() Stats {
 	}
 	if n := c.cfg.Counters; n != nil {
 		s.Requests, s.RateLimited, s.RateWait = n.Requests(), n.RateLimited(), n.RateWait()
+		s.PerHour = n.PerHour()
 		s.InFlightMost, s.InFlightLimit = n.InFlightMost(), n.InFlightLimit()
 	}
 	return s

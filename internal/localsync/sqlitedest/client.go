@@ -83,6 +83,23 @@ func Open(ctx context.Context, logger zerolog.Logger, s Spec, onDelete func(tabl
 	return c, nil
 }
 
+// OpenReadOnly opens the database that s names for Read alone, and creates nothing: a file that is not there is
+// os.ErrNotExist.
+func OpenReadOnly(ctx context.Context, logger zerolog.Logger, s Spec) (*Client, error) {
+	s.SetDefaults()
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	db, err := openReadOnly(s.ConnectionString)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening database: %w", err), db.Close())
+	}
+	return &Client{logger: logger.With().Str("module", "sqlite-dest").Logger(), spec: s, db: db}, nil
+}
+
 // dataSourceName turns the connection string, a path or a file: URI, into the driver's form.
 func dataSourceName(conn string) (string, error) {
 	if conn == memoryPath {

@@ -3,6 +3,7 @@ package sqlitedest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -18,8 +19,24 @@ const syncedPerQuery = 500
 // LastSynced returns when rows of a table were last written, by the value of their column key. It opens the file read-only
 // and creates nothing: a file, table or column that is not there is an error.
 func LastSynced(ctx context.Context, conn, table, instance, key string, values []string) (map[string]time.Time, error) {
+	db, err := openReadOnly(conn)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", table, err)
+	}
+	defer db.Close()
+	found := map[string]time.Time{}
+	for some := range slices.Chunk(values, syncedPerQuery) {
+		if err := lastSynced(ctx, db, table, instance, key, some, found); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", table, err)
+		}
+	}
+	return found, nil
+}
+
+// openReadOnly opens a file that is there.
+func openReadOnly(conn string) (*sql.DB, error) {
 	if conn == memoryPath || strings.HasPrefix(conn, "file:") {
-		return nil, fmt.Errorf("reading %s: only a plain path is read", table)
+		return nil, errors.New("only a plain path is read")
 	}
 	path, err := filepath.Abs(conn)
 	if err != nil {
@@ -32,18 +49,15 @@ func LastSynced(ctx context.Context, conn, table, instance, key string, values [
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed // a Windows drive
 	}
-	db, err := sql.Open("sqlite", "file://"+(&url.URL{Path: slashed}).EscapedPath()+"?mode=ro&_pragma=busy_timeout(2000)&_pragma=query_only(1)")
+	options := "?mode=ro&_pragma=busy_timeout(2000)&_pragma=query_only(1)"
+	if _, err := os.Stat(path + "-wal"); errors.Is(err, os.ErrNotExist) {
+		options += "&immutable=1" // nobody writes; without this, files would be made beside it, and stay
+	}
+	db, err := sql.Open("sqlite", "file://"+(&url.URL{Path: slashed}).EscapedPath()+options)
 	if err != nil {
 		return nil, fmt.Errorf("opening database: %w", err)
 	}
-	defer db.Close()
-	found := map[string]time.Time{}
-	for some := range slices.Chunk(values, syncedPerQuery) {
-		if err := lastSynced(ctx, db, table, instance, key, some, found); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", table, err)
-		}
-	}
-	return found, nil
+	return db, nil
 }
 
 func lastSynced(ctx context.Context, db *sql.DB, table, instance, key string, values []string, found map[string]time.Time) error {

@@ -1,0 +1,37 @@
+package servicenow
+
+import (
+	"context"
+	"time"
+)
+
+// CountRead returns how many rows ReadPages would meet, those included that the user may not read, by the Aggregate API.
+func (c *Client) CountRead(ctx context.Context, r Read) (int, error) {
+	sum := 0
+	for _, each := range r.ranges() {
+		n, err := c.Count(ctx, r.Table, (&segment{Range: each}).query(r, false))
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// FirstPage returns the records that ReadPages would begin with, and how long the instance took for them.
+func (c *Client) FirstPage(ctx context.Context, r Read) ([]Record, time.Duration, error) {
+	ranges := r.ranges()
+	if len(ranges) == 0 {
+		return nil, 0, nil
+	}
+	reader := &reader{client: c, read: r}
+	s := &segment{Range: ranges[0]}
+	list, _, err := reader.fetch(ctx, s, false)
+	if err != nil {
+		return nil, 0, err
+	}
+	if _, err := reader.check(s, list.Records); err != nil {
+		return nil, 0, err
+	}
+	return list.Records, list.took, nil
+}
