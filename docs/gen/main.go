@@ -1,9 +1,13 @@
-// Command gen writes the generated parts of the documentation: docs/tables from the plugin's tables, and the reference in
-// docs/_configuration.md from the spec's JSON schema. Run it from anywhere in the module: go run ./docs/gen.
+// Command gen writes the generated parts of the documentation: docs/tables from the plugin's tables, the reference in
+// docs/_configuration.md from the spec's JSON schema, and docs/dev/licences.md from the modules that the binary is linked
+// with. Run it from anywhere in the module: go run ./docs/gen. With -licences FILE it writes the texts of their licences
+// to a file, for the archives of a release, and nothing else.
 package main
 
 import (
+	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -20,9 +24,14 @@ func main() {
 }
 
 func run() error {
+	licences := flag.String("licences", "", "write only the texts of the licences of what is linked, to this file")
+	flag.Parse()
 	dir, err := docsDir()
 	if err != nil {
 		return err
+	}
+	if *licences != "" {
+		return writeLicences(context.Background(), dir, *licences)
 	}
 	files, err := generate(context.Background(), dir)
 	if err != nil {
@@ -57,6 +66,11 @@ func generate(ctx context.Context, dir string) (map[string][]byte, error) {
 		return nil, err
 	}
 	files := tablePages(tables)
+	modules, err := linkedModules(ctx, filepath.Dir(dir))
+	if err != nil {
+		return nil, err
+	}
+	files["dev/licences.md"] = licencesPage(modules)
 	const configuration = "_configuration.md"
 	page, err := os.ReadFile(filepath.Join(dir, configuration))
 	if err != nil {
@@ -70,6 +84,21 @@ func generate(ctx context.Context, dir string) (map[string][]byte, error) {
 		return nil, fmt.Errorf("generating %s: %w", configuration, err)
 	}
 	return files, nil
+}
+
+func writeLicences(ctx context.Context, dir, path string) error {
+	modules, err := linkedModules(ctx, filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	if err := checkLicences(modules); err != nil {
+		return err
+	}
+	var texts bytes.Buffer
+	if err := writeLicenceTexts(ctx, &texts, modules); err != nil {
+		return err
+	}
+	return os.WriteFile(path, texts.Bytes(), 0o644) //nolint:gosec // licences are for everybody
 }
 
 // docsDir finds the folder docs beside this file.
