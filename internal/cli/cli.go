@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/cloudquery/plugin-sdk/v4/serve"
@@ -81,6 +82,11 @@ func (a *app) root() *cobra.Command {
 	} {
 		root.AddCommand(sdkCommand(name, short))
 	}
+	// Whichever command somebody asks, it answers for the whole program.
+	root.SetVersionTemplate("{{.Root.Name}} version {{.Version}}\n")
+	for _, command := range root.Commands() {
+		command.Version = plugin.Version
+	}
 	return root
 }
 
@@ -91,6 +97,10 @@ func sdkCommand(name, short string) *cobra.Command {
 		Short:              short,
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if slices.Equal(args, []string{"--version"}) { // the SDK knows it only without a command
+				fmt.Fprintf(cmd.OutOrStdout(), "%s version %s\n", cmd.Root().Name(), plugin.Version)
+				return nil
+			}
 			return serve.Plugin(plugin.Plugin(), serve.WithArgs(append([]string{name}, args...)...)).Serve(cmd.Context())
 		},
 	}
