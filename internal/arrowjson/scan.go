@@ -188,16 +188,21 @@ func wellFormed(record []byte) []byte {
 	return bytes.TrimSpace(out.Bytes())
 }
 
-// suspectEscape looks for \u0000 and for surrogates, paired or not.
+// suspectEscape looks for \u0000 and for surrogates, paired or not. Escapes are rare, and looking for one byte is several times
+// as quick as for two.
 func suspectEscape(record []byte) bool {
 	for {
-		i := bytes.Index(record, []byte(`\u`))
+		i := bytes.IndexByte(record, '\\')
 		if i < 0 || i+6 > len(record) {
 			return false
+		}
+		if record[i+1] != 'u' {
+			record = record[i+2:] // what is escaped may be a backslash
+			continue
 		}
 		if digits := record[i+2 : i+6]; digits[0]|0x20 == 'd' || string(digits) == "0000" {
 			return true
 		}
-		record = record[i+2:]
+		record = record[i+6:]
 	}
 }
