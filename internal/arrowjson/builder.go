@@ -73,6 +73,8 @@ type Builder struct {
 	slots    []slot
 	halves   []Halves
 	composed []byte
+	last     []int // bytes that each column of texts or bytes had in the last batch
+	lastRows int
 }
 
 // slot is a field's halves in the arena: the stored one from begin, the shown one from middle.
@@ -97,7 +99,7 @@ func NewBuilder(mem memory.Allocator, schema *arrow.Schema, columns []Column) (*
 	}
 	b := &Builder{
 		schema: schema, records: array.NewRecordBuilder(mem, schema), columns: make([]column, len(columns)),
-		fields: newFields(), invalid: map[string]int{},
+		fields: newFields(), invalid: map[string]int{}, last: make([]int, len(columns)),
 	}
 	for i, c := range columns {
 		builder := b.records.Field(i)
@@ -151,6 +153,9 @@ func NewBuilder(mem memory.Allocator, schema *arrow.Schema, columns []Column) (*
 // Append adds one record, a complete and valid JSON object. given are the values of the Given columns, in their order; nil
 // is NULL.
 func (b *Builder) Append(record []byte, given ...[]byte) error {
+	if b.rows == 0 {
+		b.reserve()
+	}
 	b.row++
 	b.arena = b.arena[:0]
 	b.fields.start()
@@ -308,8 +313,42 @@ func (b *Builder) Bytes() int { return b.bytes }
 
 // Batch returns the collected rows and starts anew. The caller releases it.
 func (b *Builder) Batch() arrow.RecordBatch {
+	for i := range b.columns {
+		if data := b.binary(i); data != nil {
+			b.last[i] = data.DataLen()
+		}
+	}
+	b.lastRows = b.rows
 	b.rows, b.bytes = 0, 0
 	return b.records.NewRecordBatch()
+}
+
+// reserve makes room for a batch like the last one. Batches of a table are alike, and what grows step by step is copied and
+// thrown away at each of them.
+func (b *Builder) reserve() {
+	if b.lastRows == 0 {
+		return
+	}
+	for i := range b.columns {
+		b.records.Field(i).Reserve(b.lastRows)
+		if data := b.binary(i); data != nil {
+			data.ReserveData(b.last[i] + b.last[i]/16)
+		}
+	}
+}
+
+// binary returns what holds the bytes of a column; nil where all values are of one size.
+func (b *Builder) binary(i int) *array.BinaryBuilder {
+	switch builder := b.records.Field(i).(type) {
+	case *array.StringBuilder:
+		return builder.BinaryBuilder
+	case *array.BinaryBuilder:
+		return builder
+	case *types.JSONBuilder:
+		data, _ := builder.StorageBuilder().(*array.BinaryBuilder)
+		return data
+	}
+	return nil
 }
 
 // Invalid counts, by column, the values that did not fit and became NULL.
