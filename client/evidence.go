@@ -55,8 +55,8 @@ type arrival struct {
 	syncTime int64
 }
 
-// wanted reports whether the arrival of rows has to be proven: as the spec says, or by the destination's name.
-func wanted(ctx context.Context, conn *grpc.ClientConn, verify string) bool {
+// toBeProven reports whether the arrival of rows has to be proven: as the spec says, or by the destination's name.
+func toBeProven(ctx context.Context, conn *grpc.ClientConn, verify string) bool {
 	switch verify {
 	case spec.VerifyAlways:
 		return true

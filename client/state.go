@@ -98,7 +98,7 @@ func (s *State) read(ctx context.Context, verify string, logger zerolog.Logger) 
 		return err
 	}
 	defer conn.Close()
-	if !wanted(ctx, conn, verify) {
+	if !toBeProven(ctx, conn, verify) {
 		return nil
 	}
 	s.evidence = &evidence{state: s, times: map[string]int64{}, counts: map[string]func(context.Context) (map[arrival]int, error){}}

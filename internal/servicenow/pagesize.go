@@ -22,6 +22,8 @@ const (
 	mostPageBytes = 16 << 20
 	// mostBytesAtOnce is for the pages of ranges that are read side by side, together.
 	mostBytesAtOnce = 48 << 20
+	// mostExpected bounds the memory that is taken before anything has arrived.
+	mostExpected = 2 * mostPageBytes
 	// servedToGrow is how many pages in a row must be served quickly before the page grows.
 	servedToGrow = 4
 	// A page that took less than quickPage may double and stays at the 10 s that are aimed at; one that took longer than
@@ -37,6 +39,7 @@ type PageSize struct {
 	most  int
 	start int
 	inRow int
+	row   int // bytes of a row, in the last page that had some; 0: not known
 }
 
 // NewPageSize returns a page size that starts at most and never exceeds it; 0 starts at 1,000 and finds its size.
@@ -49,6 +52,16 @@ func NewPageSize(most int) *PageSize {
 
 // Rows is how many rows the next page asks for.
 func (p *PageSize) Rows() int { return p.current() }
+
+// expected is about how many bytes a page of the given size has, of which so many rows are left; -1 is not known.
+func (p *PageSize) expected(size, left int) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if left >= 0 {
+		size = min(size, left)
+	}
+	return min(p.row*size*33/32, mostExpected)
+}
 
 func (p *PageSize) current() int {
 	p.mu.Lock()
@@ -70,6 +83,11 @@ func (p *PageSize) halve(size int) bool {
 
 // served learns from a whole page of the given size, one of so many that are read side by side.
 func (p *PageSize) served(size, rows, bytes int, took time.Duration, atOnce int) {
+	if rows > 0 {
+		p.mu.Lock()
+		p.row = bytes / rows
+		p.mu.Unlock()
+	}
 	most := min(mostPageBytes, mostBytesAtOnce/max(atOnce, 1))
 	if took > slowPage || bytes > 2*most {
 		p.halve(size)

@@ -1,7 +1,9 @@
 package servicenow
 
 import (
+	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -94,4 +96,28 @@ func TestLatePagesDoNotGrow(t *testing.T) {
 		p.served(250, 250, 1000, time.Millisecond, 1)
 	}
 	require.Equal(t, 500, p.current())
+}
+
+// The memory for a page is taken once, from its second page on.
+func TestMemoryOfAPageIsForeseen(t *testing.T) {
+	p := NewPageSize(1000)
+	require.Zero(t, p.expected(1000, -1), "nothing is known yet")
+	p.served(1000, 1000, 6<<20, time.Second, 1)
+	whole := p.expected(1000, -1)
+	require.Greater(t, whole, 6<<20)
+	require.Less(t, whole, 7<<20)
+	require.Less(t, p.expected(1000, 10), whole/50, "of the last rows")
+	require.LessOrEqual(t, p.expected(1_000_000, -1), 2*mostPageBytes)
+
+	text := strings.Repeat("0123456789", 100_000)
+	for _, expected := range []int{0, len(text) / 2, len(text) + 100} {
+		body, err := readAll(iotest.HalfReader(strings.NewReader(text)), expected)
+		require.NoError(t, err)
+		require.Equal(t, text, string(body))
+	}
+	body, err := readAll(strings.NewReader(text), len(text)+100)
+	require.NoError(t, err)
+	require.Equal(t, len(text)+100, cap(body))
+	_, err = readAll(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(text))), 0)
+	require.ErrorIs(t, err, iotest.ErrTimeout)
 }

@@ -174,6 +174,7 @@ func (r *reader) fetch(ctx context.Context, s *segment, count bool) (*List, int,
 			r.client.counter.pageSize.Store(int64(limit))
 			list, err := r.client.listOnce(ctx, r.read.Table, ListOptions{
 				Query: s.query(r.read, true), Fields: r.read.Fields, Display: r.read.Display, Limit: limit, Count: count,
+				expected: pages.expected(limit, s.left),
 			})
 			switch {
 			case err == nil:

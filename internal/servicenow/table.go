@@ -38,6 +38,8 @@ type ListOptions struct {
 	Offset int
 	// Count asks for the number of matching rows, readable or not, which costs the instance a count.
 	Count bool
+
+	expected int // bytes of the answer; 0: not known
 }
 
 // List is one page.
@@ -85,7 +87,7 @@ func (c *Client) listOnce(ctx context.Context, table string, opts ListOptions) (
 	if !opts.Count {
 		params.Set("sysparm_no_count", "true")
 	}
-	resp, err := c.get(ctx, path, class(table, opts), params, table)
+	resp, err := c.get(ctx, path, class(table, opts), params, table, opts.expected)
 	if err != nil {
 		return nil, err
 	}
