@@ -286,13 +286,15 @@ func (b *Builder) fillFixed(i int) {
 	case Constant:
 		b.records.Field(i).(*array.StringBuilder).Append(c.Text)
 	case Link:
-		b.records.Field(i).(*array.StringBuilder).Append(c.Text + string(b.sysID))
+		b.scratch = append(append(b.scratch[:0], c.Text...), b.sysID...)
+		b.records.Field(i).(*array.StringBuilder).BinaryBuilder.Append(b.scratch)
 	case Composed:
 		if !b.compose(c, b.records.Field(i).(*array.StringBuilder)) {
 			return
 		}
 	case ID:
-		b.records.Field(i).(*types.UUIDBuilder).Append(RowID(c.Text, string(b.sysID)))
+		b.scratch = appendRow(b.scratch[:0], c.Text, b.sysID)
+		b.records.Field(i).(*types.UUIDBuilder).Append(rowID(b.scratch))
 	default:
 		return
 	}
@@ -300,9 +302,24 @@ func (b *Builder) fillFixed(i int) {
 }
 
 // RowID is the _cq_id of a row with the primary key (instance, sys_id): the SDK's own formula for deterministic ids.
-func RowID(instance, sysID string) uuid.UUID {
-	sum := sha256.Sum256([]byte("instance" + instance + "sys_id" + sysID))
-	return uuid.NewHash(sha1.New(), uuid.UUID{}, sum[:], 5) //nolint:gosec // see the import
+func RowID(instance, sysID string) uuid.UUID { return rowID(appendRow(nil, instance, sysID)) }
+
+// appendRow appends what identifies a row.
+func appendRow[T string | []byte](dst []byte, instance string, sysID T) []byte {
+	dst = append(append(dst, "instance"...), instance...)
+	return append(append(dst, "sys_id"...), sysID...)
+}
+
+// rowID is uuid.NewSHA1 in the zero namespace, which takes memory for each id.
+func rowID(row []byte) uuid.UUID {
+	sum := sha256.Sum256(row)
+	var named [len(uuid.UUID{}) + sha256.Size]byte // the namespace, and the name
+	copy(named[len(uuid.UUID{}):], sum[:])
+	hash := sha1.Sum(named[:]) //nolint:gosec // see the import
+	id := uuid.UUID(hash[:len(uuid.UUID{})])
+	id[6] = id[6]&0x0f | 5<<4 // version 5
+	id[8] = id[8]&0x3f | 0x80 // the variant of RFC 9562
+	return id
 }
 
 // Rows is how many rows have been collected since the last batch.

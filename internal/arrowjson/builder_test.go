@@ -183,6 +183,32 @@ func FuzzAppend(f *testing.F) {
 	})
 }
 
+// Rows behind the first batch take no memory of their own, whatever their fields are.
+func TestAppendTakesNoMemory(t *testing.T) {
+	l := everyKind()
+	b, err := NewBuilder(memory.DefaultAllocator, arrow.NewSchema(l.fields, nil), l.columns)
+	require.NoError(t, err)
+	defer b.Release()
+	record := []byte(`{"sys_id":{"display_value":"a1","value":"a1"},"short_description":{"display_value":"line\nline \u00e9","value":"line\nline \u00e9"},` +
+		`"active":{"display_value":"true","value":"true"},"priority":{"display_value":"3 - Moderate","value":"3"},"u_score":{"display_value":"1.5","value":"1.5"},` +
+		`"opened_at":{"display_value":"x","value":"2026-01-01 00:00:00"},"u_day":{"display_value":"x","value":"2026-01-01"},` +
+		`"calendar_duration":{"display_value":"1 Day","value":"1970-01-02 00:00:00"},"watch_list":{"display_value":"A, B","value":"a1,b2"},` +
+		`"comments":{"display_value":"said","value":""},"u_other":{"display_value":"o","value":"o"}}`)
+	const rows = 500
+	fill := func() {
+		for range rows {
+			if err := b.Append(record); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fill()
+	b.Batch().Release()
+	batch := testing.AllocsPerRun(1, func() { fill(); b.Batch().Release() })
+	require.Less(t, batch, float64(rows), "the memory of the batch itself")
+	require.Less(t, batch, 10*float64(len(l.columns)), "which does not depend on its rows")
+}
+
 func BenchmarkAppend(b *testing.B) {
 	l := everyKind()
 	builder, err := NewBuilder(memory.DefaultAllocator, arrow.NewSchema(l.fields, nil), l.columns)

@@ -2,16 +2,15 @@ package arrowjson
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/cloudquery/plugin-sdk/v4/types"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Kind is how a stored value is read.
@@ -112,11 +111,9 @@ func appender(kind Kind, builder array.Builder) (func([]byte) bool, error) {
 		}
 	case *types.JSONBuilder:
 		if kind == List {
+			var list []byte
 			return func(text []byte) bool {
-				list, err := json.Marshal(splitList(text))
-				if err != nil {
-					return false
-				}
+				list = appendList(list[:0], text)
 				b.AppendBytes(list)
 				return true
 			}, nil
@@ -147,15 +144,19 @@ func parseInt(text []byte) (int64, bool) {
 	return n, err == nil
 }
 
-func splitList(text []byte) []string {
-	items := strings.Split(string(text), ",")
-	kept := items[:0]
-	for _, item := range items {
-		if item = strings.TrimSpace(item); item != "" {
-			kept = append(kept, item)
+// appendList writes texts between commas as a JSON array.
+func appendList(dst, text []byte) []byte {
+	dst = append(dst, '[')
+	for item := range bytes.SplitSeq(text, []byte{','}) {
+		if item = bytes.TrimSpace(item); len(item) == 0 {
+			continue
 		}
+		if dst[len(dst)-1] != '[' {
+			dst = append(dst, ',')
+		}
+		dst, _ = jsontext.AppendQuote(dst, item) // the text is valid UTF-8
 	}
-	return kept
+	return append(dst, ']')
 }
 
 const secondsPerDay = 24 * 60 * 60
