@@ -215,7 +215,7 @@ func readAll(from io.Reader, expected int) ([]byte, error) {
 		n, err := from.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		switch {
-		case err == io.EOF: //nolint:errorlint // the end is never wrapped, and what is wrapped is not the end
+		case err == io.EOF: // as io.ReadAll compares: the end is never wrapped
 			return body, nil
 		case err != nil:
 			return body, err
