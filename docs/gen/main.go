@@ -1,6 +1,6 @@
-// Command gen writes the generated parts of the documentation: docs/tables from the plugin's tables, the reference in
-// docs/_configuration.md from the spec's JSON schema, and docs/dev/licences.md from the modules that the binary is linked
-// with. Run it from anywhere in the module: go run ./docs/gen. With -licences FILE it writes the texts of their licences
+// Command gen writes the generated parts of the documentation: docs/tables and docs/data-model.svg from the plugin's tables, the
+// reference in docs/_configuration.md from the spec's JSON schema, and docs/dev/licences.md from the modules that the
+// binary is linked with. Run it from anywhere in the module: go run ./docs/gen. With -licences FILE it writes the texts of their licences
 // to a file, for the archives of a release, and nothing else.
 package main
 
@@ -66,6 +66,7 @@ func generate(ctx context.Context, dir string) (map[string][]byte, error) {
 		return nil, err
 	}
 	files := tablePages(tables)
+	files["data-model.svg"] = dataModel(tables)
 	modules, err := linkedModules(ctx, filepath.Dir(dir))
 	if err != nil {
 		return nil, err

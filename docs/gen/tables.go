@@ -39,6 +39,7 @@ func tablePages(tables schema.Tables) map[string][]byte {
 		fmt.Fprintf(&index, "- [%s](%s.md)%s\n", t.Name, t.Name, incremental)
 		files["tables/"+t.Name+".md"] = tablePage(t)
 	}
+	index.WriteString("\n## Data model\n\n![The tables with their columns, keys and references](../data-model.svg)\n")
 	files["tables/README.md"] = index.Bytes()
 	return files
 }
