@@ -20,21 +20,27 @@ import (
 
 // permissive are the licences that everybody may take code under who passes their texts on. The last four are in the file
 // of Arrow alone, which also holds those of its C++ library.
-var permissive = []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "Zlib", "BSL-1.0", "HPND", "NCSA", "OpenSSL"}
+func permissive() []string {
+	return []string{"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "Zlib", "BSL-1.0", "HPND", "NCSA", "OpenSSL"}
+}
 
 // weakCopyleft are the modules whose own files stay under a licence that asks for changes to them. They are used unchanged.
-var weakCopyleft = map[string]string{
-	"github.com/cloudquery/cloudquery-api-go": "MPL-2.0",
-	"github.com/cloudquery/codegen":           "MPL-2.0",
-	"github.com/cloudquery/plugin-pb-go":      "MPL-2.0",
-	"github.com/cloudquery/plugin-sdk/v2":     "MPL-2.0",
-	"github.com/cloudquery/plugin-sdk/v4":     "MPL-2.0",
-	"github.com/hashicorp/go-cleanhttp":       "MPL-2.0",
-	"github.com/hashicorp/go-retryablehttp":   "MPL-2.0",
+func weakCopyleft() map[string]string {
+	return map[string]string{
+		"github.com/cloudquery/cloudquery-api-go": "MPL-2.0",
+		"github.com/cloudquery/codegen":           "MPL-2.0",
+		"github.com/cloudquery/plugin-pb-go":      "MPL-2.0",
+		"github.com/cloudquery/plugin-sdk/v2":     "MPL-2.0",
+		"github.com/cloudquery/plugin-sdk/v4":     "MPL-2.0",
+		"github.com/hashicorp/go-cleanhttp":       "MPL-2.0",
+		"github.com/hashicorp/go-retryablehttp":   "MPL-2.0",
+	}
 }
 
 // platforms are those of a release; some modules are linked on one of them only.
-var platforms = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"}
+func platforms() []string {
+	return []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"}
+}
 
 // module is a module that the binary is linked with.
 type module struct {
@@ -46,7 +52,7 @@ type module struct {
 // linkedModules are the modules of the binary on any platform of a release, this one left out.
 func linkedModules(ctx context.Context, root string) ([]module, error) {
 	found := map[string]module{}
-	for _, platform := range platforms {
+	for _, platform := range platforms() {
 		system, architecture, _ := strings.Cut(platform, "/")
 		// A replaced module is the one that stands in for it.
 		list := exec.CommandContext(ctx, "go", "list", "-deps", "-f",
@@ -114,13 +120,13 @@ func (m *module) readLicences() error {
 // checkLicences says what is wrong with the licences of the modules.
 func checkLicences(modules []module) error {
 	var errs []error
-	copyleft := maps.Clone(weakCopyleft)
+	copyleft := weakCopyleft()
 	for _, m := range modules {
 		if len(m.licences) == 0 {
 			errs = append(errs, fmt.Errorf("%s has no licence that is known", m.path))
 		}
 		for _, id := range m.licences {
-			if !slices.Contains(permissive, id) && weakCopyleft[m.path] != id {
+			if !slices.Contains(permissive(), id) && copyleft[m.path] != id {
 				errs = append(errs, fmt.Errorf("%s is under %s, which is not permissive", m.path, id))
 			}
 		}
@@ -141,7 +147,7 @@ func licencesPage(modules []module) []byte {
 		"A module whose licence is neither permissive nor in the list of weak copyleft fails the tests.\n\n" +
 		"## Weak copyleft\n\nUnder the MPL-2.0, changes to a module's own files have to be passed on under it. These modules are used unchanged:\n\n")
 	for _, m := range modules {
-		if id := weakCopyleft[m.path]; id != "" {
+		if id := weakCopyleft()[m.path]; id != "" {
 			fmt.Fprintf(&b, "- %s (%s)\n", m.path, id)
 		}
 	}

@@ -29,7 +29,9 @@ func links() []link {
 }
 
 // stateTable is what keeps the cursors. The SDK declares its columns; its name is the config's.
-var stateTable = []column{{name: "key", kind: "text", mark: "PK"}, {name: "value", kind: "text"}, {name: "version", kind: "integer"}}
+func stateTable() []column {
+	return []column{{name: "key", kind: "text", mark: "PK"}, {name: "value", kind: "text"}, {name: "version", kind: "integer"}}
+}
 
 // The measures of the picture, in its units.
 const (
@@ -90,9 +92,9 @@ func dataModel(tables schema.Tables) []byte {
 			}
 		}
 	}
-	c := place(cardWidth, headHeight+len(stateTable)*rowHeight+2*padding)
+	c := place(cardWidth, headHeight+len(stateTable())*rowHeight+2*padding)
 	drawHead(&body, c, "the table of backend_options", "a cursor for each instance and table")
-	for i, column := range stateTable {
+	for i, column := range stateTable() {
 		drawColumn(&body, c.x, c.y+headHeight+padding/2+i*rowHeight, column)
 	}
 	drawLinks(&body, tables, cards)

@@ -33,7 +33,7 @@ func TestDataModelHoldsEveryColumn(t *testing.T) {
 		}
 	}
 	wanted := map[string]int{"the table of backend_options": 1}
-	for _, column := range stateTable {
+	for _, column := range stateTable() {
 		wanted[column.name]++
 	}
 	for _, table := range tables {
