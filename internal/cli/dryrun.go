@@ -59,7 +59,7 @@ func (a *app) runDry(ctx context.Context, config string, o dryRunOptions) error 
 			Tables: s.Tables, SkipTables: s.SkipTables, SkipDependentTables: s.SkipDependent, DeterministicCQID: s.DeterministicID,
 		}
 		if o.shard.Total > 1 {
-			options.Shard = &plugin.Shard{Num: int32(o.shard.Num), Total: int32(o.shard.Total)} //nolint:gosec // at most mostShards
+			options.Shard = &plugin.Shard{Num: int32(o.shard.Num), Total: int32(o.shard.Total)}
 		}
 		if s.StateTable != "" {
 			options.BackendOptions = &plugin.BackendOptions{TableName: s.StateTable, Connection: s.StateConnection}

@@ -1,7 +1,9 @@
 package starter_test
 
 import (
+	"cmp"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -363,6 +365,46 @@ func TestFilesOfFreshMachinesAreRefused(t *testing.T) {
 		for destination, unfit := range map[string]bool{"embedded": true, "sqlite": true, "duckdb": true, "file": true, "postgresql": false, "s3": false} {
 			c := starter.Config{Destination: destination, Schedule: schedule}
 			require.Equal(t, unfit, c.Unfit() != "", destination)
+		}
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite the examples that init writes")
+
+// The examples of destinations and schedules are what init writes.
+func TestExamplesAreWhatInitWrites(t *testing.T) {
+	for folder, c := range map[string]starter.Config{
+		"duckdb": {Destination: "duckdb"}, "bigquery": {Destination: "bigquery"}, "snowflake": {Destination: "snowflake"}, "s3-parquet": {Destination: "s3"},
+		"github-actions": {Destination: "postgresql", Schedule: starter.GitHubActions},
+		"kubernetes":     {Destination: "postgresql", Schedule: starter.Kubernetes},
+		"airflow":        {Destination: "postgresql", Schedule: starter.Airflow},
+	} {
+		c.Subdomain, c.Grant, c.Attachments, c.Schedule = "example", "client_credentials", starter.AttachmentsText, cmp.Or(c.Schedule, starter.NoSchedule)
+		config, err := c.YAML()
+		require.NoError(t, err)
+		files := map[string][]byte{"servicenow.yml": config}
+		plan := starter.Plan{Config: "servicenow.yml"}
+		switch c.Schedule {
+		case starter.GitHubActions:
+			plan.File = "servicenow-sync.yml"
+		case starter.Kubernetes:
+			plan.File = "cronjob.yaml"
+		case starter.Airflow:
+			plan.Config, plan.File = "/opt/airflow/servicenow/servicenow.yml", "servicenow_dag.py"
+		}
+		if plan.File != "" {
+			files[plan.File], err = c.ScheduleText(plan)
+			require.NoError(t, err)
+		}
+		for name, want := range files {
+			path := filepath.Join("..", "..", "examples", folder, name)
+			if *update {
+				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+				require.NoError(t, os.WriteFile(path, want, 0o644))
+			}
+			got, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, string(want), string(got), "%s/%s: go test ./internal/starter -run Examples -update", folder, name)
 		}
 	}
 }
