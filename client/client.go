@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/cloudquery/plugin-sdk/v4/message"
 	"github.com/cloudquery/plugin-sdk/v4/schema"
 	"github.com/rs/zerolog"
@@ -78,10 +79,15 @@ type SyncOptions struct {
 	Shard Shard
 	// Plan is set where nothing is to be read: it hears what each table would take, one after the other for an instance.
 	Plan func(Estimate)
+	// Allocator holds the record batches; whoever takes one from the stream releases it. nil is Arrow's own.
+	Allocator memory.Allocator
 }
 
 // NewSync joins prepared instances into one sync.
 func NewSync(instances []*Client, options SyncOptions) *Sync {
+	if options.Allocator == nil {
+		options.Allocator = memory.DefaultAllocator
+	}
 	s := &Sync{Instances: instances, options: options, readings: map[string]error{}}
 	for _, c := range instances {
 		c.sync = s
@@ -152,6 +158,9 @@ func (c *Client) send(ctx context.Context, m message.SyncMessage) error {
 	case c.sync.options.Messages <- m:
 		return nil
 	case <-ctx.Done():
+		if insert, ok := m.(*message.SyncInsert); ok {
+			insert.Record.Release() // nobody else will
+		}
 		return context.Cause(ctx)
 	}
 }
@@ -164,27 +173,35 @@ func Prepare(ctx context.Context, s *spec.Instance, name string, options Options
 		return nil, err
 	}
 	c := &Client{Connection: connection, counted: -1}
+	if err := c.prepare(ctx, options); err != nil {
+		connection.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Client) prepare(ctx context.Context, options Options) error {
 	c.Tables = dictionary.New(c.ServiceNow, c.Warn)
 	now, err := c.clock(ctx, options.CountIncidents)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.Now = now.Format(servicenow.DateTime)
-	c.Through = now.Add(s.Overlap.Duration()).Format(servicenow.DateTime)
+	c.Through = now.Add(c.Spec.Overlap.Duration()).Format(servicenow.DateTime)
 	if err := c.Tables.Load(ctx, "incident", "sys_attachment"); err != nil {
-		return nil, fmt.Errorf("reading the dictionary: %w", err)
+		return fmt.Errorf("reading the dictionary: %w", err)
 	}
-	if c.Selection, err = newSelection(ctx, c.ServiceNow, s.Incidents, c.Warn); err != nil {
-		return nil, err
+	if c.Selection, err = newSelection(ctx, c.ServiceNow, c.Spec.Incidents, c.Warn); err != nil {
+		return err
 	}
 	if err := c.Tables.CheckFields(ctx, "incident", "spec.incidents.query", c.Selection.Query.Fields()); err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.selectFields(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	c.prepared = c.ServiceNow.Stats().Requests
-	return c, nil
+	return nil
 }
 
 // clock asks the instance for its time, which windows end at: the clocks of this machine and of the instance differ. The

@@ -43,10 +43,17 @@ type Connection struct {
 	ServiceNow   *servicenow.Client
 	Auth         *auth.Authenticator
 	Logger       zerolog.Logger
+
+	transport *http.Transport
 }
 
 // Label names the instance to people: by its name in the spec, or by its address.
 func (c *Connection) Label() string { return cmp.Or(c.Name, c.InstanceName) }
+
+// Close ends the connections that wait for another request.
+func (c *Connection) Close() {
+	c.transport.CloseIdleConnections()
+}
 
 // Connect builds the way to an instance; it sends no request.
 func Connect(ctx context.Context, s *spec.Instance, name string, o Options) (*Connection, error) {
@@ -75,7 +82,8 @@ func Connect(ctx context.Context, s *spec.Instance, name string, o Options) (*Co
 		}
 	}
 	userAgent := "cq-source-servicenow/" + o.Version
-	chain := httpclient.Config{Logger: o.Logger, MaxBody: 1 << 20, UserAgent: userAgent, Base: httpclient.NewTransport()}
+	transport := httpclient.NewTransport()
+	chain := httpclient.Config{Logger: o.Logger, MaxBody: 1 << 20, UserAgent: userAgent, Base: transport}
 	tokenClient, err := httpclient.New(chain)
 	if err != nil {
 		return nil, err
@@ -93,6 +101,7 @@ func Connect(ctx context.Context, s *spec.Instance, name string, o Options) (*Co
 	}
 	return &Connection{
 		Spec: s, Name: name, InstanceName: instanceName, BaseURL: base, Auth: authenticator, Logger: o.Logger,
+		transport: transport,
 		ServiceNow: servicenow.New(servicenow.Config{
 			BaseURL: base, HTTP: httpClient, Counters: counters, Logger: o.Logger, Retry: o.Retry,
 			Refused: func(resp *http.Response) error { return authenticator.Refused(resp) }, Renewable: authenticator.Renews(),

@@ -59,6 +59,7 @@ func (s *Sync) Close() {
 			_ = c.store.Close()
 			c.store = nil
 		}
+		c.Connection.Close()
 	}
 	for _, pool := range s.pools {
 		pool.Close()

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/cloudquery/plugin-sdk/v4/message"
 	"github.com/cloudquery/plugin-sdk/v4/scheduler/metrics"
 	"github.com/cloudquery/plugin-sdk/v4/schema"
@@ -271,7 +270,7 @@ func (c *Client) newSink(r Reading) (*sink, error) {
 		}
 		columns[i] = how
 	}
-	builder, err := arrowjson.NewBuilder(memory.DefaultAllocator, table.ToArrowSchema(), columns)
+	builder, err := arrowjson.NewBuilder(c.sync.options.Allocator, table.ToArrowSchema(), columns)
 	if err != nil {
 		return nil, fmt.Errorf("filling %s: %w", table.Name, err)
 	}
@@ -358,7 +357,7 @@ func (s *sink) commit(ctx context.Context, rest []servicenow.Range, complete boo
 	if len(rest) > 0 {
 		c.Position = rest[0].After
 	}
-	return state.commit(s.client.cursorKey(s.reading), c, s.before, s.table, func(m message.SyncMessage) error { return s.client.send(ctx, m) })
+	return state.commit(s.client.sync.options.Allocator, s.client.cursorKey(s.reading), c, s.before, s.table, func(m message.SyncMessage) error { return s.client.send(ctx, m) })
 }
 
 // summarise says in one line what the sync of a table did, and warns of what a reader of the table should know.

@@ -166,7 +166,7 @@ func (s *State) Cursor(key string) (*cursor.Cursor, error) {
 //
 // Where the arrival of rows has to be proven, the cursor tells how many there are, and what to go on from without them:
 // before, the cursor that this sync began with.
-func (s *State) commit(key string, c, before *cursor.Cursor, rowsOf *schema.Table, send func(message.SyncMessage) error) error {
+func (s *State) commit(mem memory.Allocator, key string, c, before *cursor.Cursor, rowsOf *schema.Table, send func(message.SyncMessage) error) error {
 	s.mu.Lock()
 	if known := s.stored[key]; known != nil {
 		c.Seq = known.Seq
@@ -178,17 +178,22 @@ func (s *State) commit(key string, c, before *cursor.Cursor, rowsOf *schema.Tabl
 	}
 	s.mu.Unlock()
 
-	builder := array.NewRecordBuilder(memory.DefaultAllocator, s.table.ToArrowSchema())
+	builder := array.NewRecordBuilder(mem, s.table.ToArrowSchema())
 	defer builder.Release()
 	builder.Field(0).(*array.StringBuilder).Append(key)
 	builder.Field(1).(*array.StringBuilder).Append(c.String())
 	builder.Field(2).(*array.Uint64Builder).Append(c.Seq)
+	record := builder.NewRecordBatch()
+	defer record.Release()
 	for _, m := range []message.SyncMessage{
 		&message.SyncMigrateTable{Table: rowsOf},
 		&message.SyncMigrateTable{Table: s.table},
-		&message.SyncInsert{Record: builder.NewRecordBatch()},
+		&message.SyncInsert{Record: record},
 		&message.SyncMigrateTable{Table: s.table},
 	} {
+		if insert, ok := m.(*message.SyncInsert); ok {
+			insert.Record.Retain() // for whoever takes it from the stream
+		}
 		if err := send(m); err != nil {
 			return fmt.Errorf("storing the cursor: %w", err)
 		}

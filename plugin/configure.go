@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/cloudquery/plugin-sdk/v4/plugin"
 	"github.com/rs/zerolog"
 
@@ -20,6 +21,8 @@ type source struct {
 	spec   *spec.Spec // nil without a connection
 	retry  servicenow.Retry
 	plan   func(client.Estimate) // set where a sync is only to be estimated
+	// allocator holds the record batches; nil is Arrow's own.
+	allocator memory.Allocator
 }
 
 // Configure is the SDK's constructor. Without a connection (`plugin doc`, `cloudquery tables`) the spec is left alone, so

@@ -64,12 +64,14 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 	if len(clients) == 0 {
 		return prepareErr
 	}
+	running := client.NewSync(clients, client.SyncOptions{
+		State: state, DeterministicID: options.DeterministicCQID, Messages: res, Shard: shard, Plan: s.plan, Allocator: s.allocator,
+	})
+	defer running.Close()
 	tables, err := filter(declare(incidentFields(clients)), options.Tables, options.SkipTables, options.SkipDependentTables)
 	if err != nil {
 		return err
 	}
-	running := client.NewSync(clients, client.SyncOptions{State: state, DeterministicID: options.DeterministicCQID, Messages: res, Shard: shard, Plan: s.plan})
-	defer running.Close()
 	err = scheduler.NewScheduler(
 		scheduler.WithLogger(s.logger),
 		scheduler.WithConcurrency(tablesAtOnce),
