@@ -96,8 +96,8 @@ func (p *Parents) covered(ctx context.Context, doubtful map[string]bool) (map[st
 	slices.Sort(ids)
 	covered := map[string]bool{}
 	for batch := range slices.Chunk(ids, idsPerRequest) {
-		list, err := p.client.ServiceNow.ListRecords(ctx, "incident", servicenow.ListOptions{
-			Query: p.client.Selection.Query.And(in("sys_id", batch)), Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: len(batch),
+		list, err := p.client.ServiceNow.ListAmong(ctx, "incident", "sys_id", batch, servicenow.ListOptions{
+			Query: p.client.Selection.Query, Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: len(batch),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("finding the incidents of attachments: %w", err)

@@ -42,8 +42,8 @@ func newSelection(ctx context.Context, sn *servicenow.Client, s spec.Incidents, 
 		missing[strings.ToUpper(number)] = true // the database compares without case
 	}
 	for numbers := range slices.Chunk(s.Numbers, idsPerRequest) {
-		list, err := sn.ListRecords(ctx, "incident", servicenow.ListOptions{
-			Query: servicenow.Where(in("number", numbers)), Fields: []string{"sys_id", "number"}, Display: servicenow.Values,
+		list, err := sn.ListAmong(ctx, "incident", "number", numbers, servicenow.ListOptions{
+			Fields: []string{"sys_id", "number"}, Display: servicenow.Values,
 			Limit: 10 * idsPerRequest, // a number is not unique by force
 		})
 		if err != nil {
@@ -82,6 +82,21 @@ func (s *Selection) Incidents() []servicenow.Query {
 		queries = append(queries, s.Query.And(in("sys_id", ids)))
 	}
 	return queries
+}
+
+// Keep returns the incidents as they are. One that was not picked shows that the instance ignored the term which asks for
+// those that were.
+func (s *Selection) Keep(_ context.Context, incidents []servicenow.Record) ([]servicenow.Record, error) {
+	if s.Picked == nil {
+		return incidents, nil
+	}
+	for _, record := range incidents {
+		id, _ := record.Text("sys_id")
+		if _, picked := slices.BinarySearch(s.Picked, strings.ToLower(id)); !picked {
+			return nil, servicenow.OutsideWindow("incident")
+		}
+	}
+	return incidents, nil
 }
 
 // fingerprint identifies the selection.

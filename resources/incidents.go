@@ -52,6 +52,7 @@ func Incidents(fields []dictionary.Field) *schema.Table {
 				Fields:  form.Fields,
 				Display: servicenow.Both,
 				Of:      cl.Fingerprint("incident", append(fieldNames(cl.IncidentFields()), cl.RecordMark())),
+				Keep:    cl.Selection.Keep,
 				Beside:  store,
 			})
 		}),

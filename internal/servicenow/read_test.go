@@ -412,6 +412,24 @@ func TestRowsThatWereNotAskedForAreAnError(t *testing.T) {
 	}
 }
 
+// What is looked up by its ids is not there, or is something else: the first is an answer, the second is none.
+func TestAListOfOtherRecordsIsAnError(t *testing.T) {
+	e, c := connect(t, emulator.Config{Incidents: 700})
+	ids := e.SysIDs("incident")[300:320]
+	list := func() (*servicenow.List, error) {
+		return c.ListAmong(t.Context(), "incident", "sys_id", append(slices.Clone(ids), "0"), servicenow.ListOptions{
+			Fields: []string{"sys_id"}, Display: servicenow.Values, Limit: 30,
+		})
+	}
+	e.SetFaults(emulator.Fault{Kind: emulator.FaultDroppedWindow, Times: 2})
+	found, err := list()
+	require.NoError(t, err)
+	require.Len(t, found.Records, len(ids))
+	e.SetFaults(emulator.Fault{Kind: emulator.FaultDroppedWindow})
+	_, err = list()
+	require.Equal(t, servicenow.CodeOutsideWindow, usererror.CodeOf(err))
+}
+
 func TestHiddenKeyFields(t *testing.T) {
 	e, c := connect(t, emulator.Config{Incidents: 100})
 	e.HideFields("incident", "sys_updated_on")

@@ -217,8 +217,7 @@ func (r *reader) check(s *segment, records []Record) (Key, error) {
 		behind := key.Compare(s.After) > 0 || s.After.SysID == "" && key.UpdatedOn >= s.After.UpdatedOn
 		switch {
 		case !inside || !behind:
-			return Key{}, usererror.New(CodeOutsideWindow, "the instance returned records of "+r.read.Table+" that were not asked for, so it ignored a term of the query",
-				"give the signed-in user query_range access to sys_id and sys_updated_on, and check incidents.query")
+			return Key{}, OutsideWindow(r.read.Table)
 		case previous.SysID != "" && key.Compare(previous) <= 0:
 			return Key{}, usererror.New(CodeOutOfOrder, "the instance returned records of "+r.read.Table+" that are not sorted by sys_updated_on and sys_id",
 				"give the signed-in user query_range access to both fields, which sorting needs")
@@ -226,4 +225,10 @@ func (r *reader) check(s *segment, records []Record) (Key, error) {
 		previous = key
 	}
 	return previous, nil
+}
+
+// OutsideWindow is the error about records that were not asked for.
+func OutsideWindow(table string) error {
+	return usererror.New(CodeOutsideWindow, "the instance returned records of "+table+" that were not asked for, so it ignored a term of the query",
+		"give the signed-in user query_range access to sys_id and sys_updated_on, and check incidents.query")
 }

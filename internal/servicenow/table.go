@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -60,6 +61,36 @@ type Record []byte
 // ListRecords sends one request and tries it again as needed. It does not page.
 func (c *Client) ListRecords(ctx context.Context, table string, opts ListOptions) (*List, error) {
 	list, err := retrying(ctx, c, "listing "+table, func() (*List, error) { return c.listOnce(ctx, table, opts) })
+	if err != nil {
+		return nil, fmt.Errorf("listing %s: %w", table, err)
+	}
+	return list, nil
+}
+
+// ListAmong is ListRecords for the records whose field has one of the values. An instance that ignores that term of the
+// query would answer with other records, and leave out those that were asked for: that is an error.
+func (c *Client) ListAmong(ctx context.Context, table, field string, values []string, opts ListOptions) (*List, error) {
+	opts.Query = opts.Query.And(Clause{Field: field, Operator: "IN", Value: strings.Join(values, ",")})
+	asked := make(map[string]bool, len(values))
+	for _, value := range values {
+		asked[strings.ToLower(value)] = true // the database compares without case
+	}
+	doubts := 0
+	list, err := retrying(ctx, c, "listing "+table, func() (*List, error) {
+		list, err := c.listOnce(ctx, table, opts)
+		if err != nil {
+			return nil, err
+		}
+		for _, record := range list.Records {
+			if value, ok := record.Text(field); ok && !asked[strings.ToLower(value)] {
+				if doubts++; doubts < rechecks {
+					return nil, OutsideWindow(table)
+				}
+				return nil, backoff.Permanent(OutsideWindow(table))
+			}
+		}
+		return list, nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listing %s: %w", table, err)
 	}
