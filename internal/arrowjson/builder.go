@@ -178,8 +178,8 @@ func (b *Builder) Append(record []byte, given ...[]byte) error {
 		for _, i := range f.slots {
 			b.keep(i, stored, shown)
 		}
-		if f.name == "sys_id" {
-			b.sysID = append(b.sysID[:0], b.text(stored)...)
+		if f.name == "sys_id" && len(b.sysID) == 0 { // the first one, as of every field
+			b.sysID = append(b.sysID, b.text(stored)...)
 		}
 		return nil
 	})
@@ -223,9 +223,13 @@ func (b *Builder) keep(i int, stored, shown []byte) {
 		return
 	}
 	s.row, s.begin = b.row, len(b.arena)
-	b.arena = append(b.arena, b.text(stored)...)
+	if !isNested(stored) {
+		b.arena = append(b.arena, b.text(stored)...)
+	}
 	s.middle = len(b.arena)
-	b.arena = append(b.arena, b.text(shown)...)
+	if !isNested(shown) {
+		b.arena = append(b.arena, b.text(shown)...)
+	}
 	s.end = len(b.arena)
 }
 
@@ -273,7 +277,7 @@ func (b *Builder) fill(i int, raw []byte) {
 	if len(text) == 0 {
 		return
 	}
-	if !c.append(text) {
+	if isNested(raw) || !c.append(text) {
 		b.invalid[c.name]++
 		return
 	}

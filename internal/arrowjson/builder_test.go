@@ -1,6 +1,7 @@
 package arrowjson
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +131,27 @@ func TestHostileText(t *testing.T) {
 	require.Equal(t, "c", rows[2]["sys_id"])
 	require.Equal(t, "(null)", rows[2]["short_description"])
 	require.Equal(t, "7", rows[2]["priority"])
+}
+
+// A value of a shape that no field has is NULL in its columns, is counted, and stays in the record.
+func TestNestedValues(t *testing.T) {
+	deep := strings.Repeat(`{"a":[`, 4000) + `"\u0000"` + strings.Repeat(`]}`, 4000)
+	rows, invalid := build(t,
+		`{"sys_id":"a","short_description":["x"],"priority":{"value":{"y":1},"display_value":["z"]},"comments":{"other":"o"}}`,
+		`{"sys_id":"b","short_description":{"value":`+deep+`,"display_value":"shown"},"priority":"1"}`,
+		`{"sys_id":"c","sys_id":"d","short_description":{},"text":"fine"}`)
+	for _, column := range []string{"short_description", "priority", "priority_display", "comments"} {
+		require.Equal(t, "(null)", rows[0][column], column)
+	}
+	require.Equal(t, "/;/;/;a/", rows[0]["text"])
+	require.JSONEq(t, `{"sys_id":"a","short_description":["x"],"priority":{"value":{"y":1},"display_value":["z"]},"comments":{"other":"o"}}`, rows[0]["record"])
+	require.Equal(t, map[string]int{"short_description": 2, "priority": 1, "priority_display": 1, "comments": 1}, invalid)
+	var record map[string]string
+	require.NoError(t, json.Unmarshal([]byte(rows[1]["record"]), &record))
+	require.Contains(t, record["short_description"], deep[:len(deep)/2-20])
+	require.Equal(t, "1", rows[1]["priority"])
+	require.Equal(t, RowID("example", "c").String(), rows[2]["_cq_id"])
+	require.Equal(t, "https://x/incident.do?sys_id=c", rows[2]["url"])
 }
 
 // The SDK's own formula, run through the SDK, is the oracle.

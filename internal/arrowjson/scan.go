@@ -59,14 +59,17 @@ func halves(value []byte) (stored, shown []byte, err error) {
 		return value, nil, nil
 	}
 	err = members(value, func(key, half []byte) error {
-		switch string(key) {
-		case "value":
+		switch { // of a key that appears twice the first one counts, as of a field
+		case string(key) == "value" && stored == nil:
 			stored = half
-		case "display_value":
+		case string(key) == "display_value" && shown == nil:
 			shown = half
 		}
 		return nil
 	})
+	if stored == nil && shown == nil && len(value) > len("{}") {
+		return value, value, err // some other object, which fits no column
+	}
 	return stored, shown, err
 }
 
@@ -142,6 +145,9 @@ func unquoted(raw []byte) []byte {
 	return raw
 }
 
+// isNested reports whether a value is an object or a list, which no field of ServiceNow's is: it stays in the record alone.
+func isNested(raw []byte) bool { return len(raw) > 0 && (raw[0] == '{' || raw[0] == '[') }
+
 // text returns the text that a JSON value stands for: unescaped, valid UTF-8, without NUL, which PostgreSQL refuses. null
 // is the empty text; numbers and booleans, which the vendor does not send, are their own JSON. The result is valid until
 // the next call.
@@ -164,8 +170,54 @@ func (b *Builder) text(raw []byte) []byte {
 	return inner
 }
 
-// wellFormed returns the record as JSON that every destination takes: valid UTF-8, no NUL and no lone surrogate.
+// maxDepth is how deep a record may be nested. Databases that take JSON end at 500 levels and more; ServiceNow needs three.
+const maxDepth = 100
+
+// depth returns how deep a value is nested.
+func depth(value []byte) int {
+	deepest, open := 0, 0
+	for i := 0; i < len(value); i++ {
+		switch value[i] {
+		case '"':
+			end := stringEnd(value, i)
+			if end < 0 {
+				return deepest
+			}
+			i = end - 1
+		case '{', '[':
+			open++
+			deepest = max(deepest, open)
+		case '}', ']':
+			open--
+		}
+	}
+	return deepest
+}
+
+// shallow returns the record with the values that are nested too deep as texts of their JSON.
+func shallow(record []byte) []byte {
+	if bytes.Count(record, []byte{'{'})+bytes.Count(record, []byte{'['}) <= maxDepth || depth(record) <= maxDepth {
+		return record
+	}
+	out := []byte{'{'}
+	_ = members(record, func(key, value []byte) error {
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(append(append(out, '"'), key...), '"', ':')
+		if depth(value) < maxDepth {
+			out = append(out, value...)
+			return nil
+		}
+		out, _ = jsontext.AppendQuote(out, value) // invalid UTF-8 is replaced
+		return nil
+	})
+	return append(out, '}')
+}
+
+// wellFormed returns the record as JSON that every destination takes: valid UTF-8, no NUL, no lone surrogate, and not deep.
 func wellFormed(record []byte) []byte {
+	record = shallow(record)
 	if utf8.Valid(record) && !suspectEscape(record) {
 		return record
 	}
