@@ -23,6 +23,7 @@ const (
 	CodeRefused          = "SN-READ-009" // any other 4xx
 	CodeNoCounts         = "SN-READ-010" // warning: the instance tells no row counts
 	CodeCountUnproven    = "SN-READ-013" // rows counted in a range that holds none
+	CodeEndless          = "SN-READ-016" // rows without end
 	CodeNotJSON          = "SN-INST-001" // a page for people where JSON was due
 	CodeUnavailable      = "SN-INST-002" // unreachable, or 5xx to the end
 	CodeRateLimited      = "SN-INST-003" // 429 to the end of the budget

@@ -38,6 +38,9 @@ type reader struct {
 	read   Read
 	events chan event
 	served atomic.Int64 // the largest page so far: something between here and the instance may cap pages
+	// Rows that were counted, in ranges of which nothing was read yet, and rows that were shown.
+	counted, seen atomic.Int64
+	uncounted     atomic.Bool // a range came without a count
 
 	mu      sync.Mutex
 	ids     int

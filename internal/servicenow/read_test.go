@@ -302,6 +302,35 @@ func TestCountsThatNeverFallEndWithACode(t *testing.T) {
 	}
 }
 
+func TestRowsWithoutEndEndWithACode(t *testing.T) {
+	next := 0
+	_, c := between(t, emulator.Config{}, func(_ *emulator.Emulator, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Total-Count", "30000")
+		body := []byte(`{"result":[`)
+		for i := range 20000 {
+			if i > 0 {
+				body = append(body, ',')
+			}
+			next++
+			body = fmt.Appendf(body, `{"sys_id":"%032x","sys_updated_on":"2020-01-01 00:00:00"}`, next)
+		}
+		_, _ = w.Write(append(body, "]}"...))
+	})
+	r := everything("incident")
+	r.Pages = servicenow.NewPageSize(10000)
+	rows := 0
+	for page, err := range c.ReadPages(t.Context(), r) {
+		if err != nil {
+			require.Equal(t, servicenow.CodeEndless, usererror.CodeOf(err), "%v", err)
+			require.Greater(t, rows, 500_000)
+			return
+		}
+		rows += len(page.Records)
+	}
+	t.Fatal("the reading ended")
+}
+
 func TestARowThatChangesWhileItsPageIsWrittenIsAskedForAgain(t *testing.T) {
 	odd := true
 	e, c := between(t, emulator.Config{Incidents: 300}, func(e *emulator.Emulator, w http.ResponseWriter, r *http.Request) {

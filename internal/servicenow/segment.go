@@ -14,6 +14,9 @@ const (
 	trustedPage = 100
 	// rechecks is how often a page may fail the check before that is an error.
 	rechecks = 4
+	// beyondCount is how many rows more than twice their number a reading may have: those that are added meanwhile. An
+	// instance that makes up rows has no end.
+	beyondCount = 500_000
 )
 
 // segment reads a segment to its proven end, or to where the rest of it is left to wait for a worker.
@@ -43,6 +46,10 @@ func (r *reader) segment(ctx context.Context, s *segment) error {
 		if s.whole {
 			s.whole, counted = false, list.Total
 		}
+		if r.endless(rows, counted) {
+			return usererror.New(CodeEndless, "the instance returns rows of "+r.read.Table+" without end, far more than it counts",
+				"look for a proxy or a script that changes its answers")
+		}
 		if (rows > 0 || counted > 0) && !r.emit(ctx, event{of: s.id, page: &Page{Records: list.Records, Counted: counted}, left: s.Range}) {
 			return nil // the reading is over
 		}
@@ -70,6 +77,17 @@ func (r *reader) segment(ctx context.Context, s *segment) error {
 		// The count is dear for the instance, so it is asked for only where it may prove the end.
 		count = rows == 0 || s.left <= limit
 	}
+}
+
+// endless adds what a page showed and what its request counted, and reports whether there are too many rows to be true.
+// Where nothing is counted nobody can tell.
+func (r *reader) endless(rows, counted int) bool {
+	if counted < 0 {
+		r.uncounted.Store(true)
+		counted = 0
+	}
+	total, seen := r.counted.Add(int64(counted)), r.seen.Add(int64(rows))
+	return !r.uncounted.Load() && seen-beyondCount > 2*total
 }
 
 // largest notes the rows of a page, and returns the most that a page had so far.

@@ -124,6 +124,12 @@ func (c *Client) listOnce(ctx context.Context, table string, opts ListOptions) (
 	}
 	records, err := decodeList(resp.body)
 	if err != nil {
+		// Some writers of JSON leave control characters as they are. One such value must not cost the whole table.
+		if escaped, found := escapeControls(resp.body); found {
+			records, err = decodeList(escaped)
+		}
+	}
+	if err != nil {
 		return nil, &PartialError{Path: path, Message: err.Error()}
 	}
 	list := &List{Records: records, Total: -1, Date: resp.date(), took: resp.took, bytes: len(resp.body)}
@@ -180,6 +186,25 @@ func decodeList(body []byte) ([]Record, error) {
 		return nil, errors.New("it has no result")
 	}
 	return records, nil
+}
+
+// escapeControls escapes the control characters inside of texts, where JSON does not allow them.
+func escapeControls(body []byte) (escaped []byte, found bool) {
+	inText := false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '"':
+			inText = !inText
+		case c == '\\' && inText && i+1 < len(body):
+			escaped = append(escaped, c)
+			i++
+		case c < ' ' && inText:
+			escaped, found = fmt.Appendf(escaped, `\u%04x`, c), true
+			continue
+		}
+		escaped = append(escaped, body[i])
+	}
+	return escaped, found
 }
 
 // eachMember reads one object to the end of the input, calling f behind each name.
