@@ -235,7 +235,7 @@ func TestConformanceToAServerThatNeverRecovers(t *testing.T) {
 		t.Run(table.name, func(t *testing.T) {
 			from := 12
 			if table.reads == "" {
-				from = 5
+				from = 4
 			}
 			for _, kind := range append(append(passingFaults(), emulator.FaultRateLimited), finalFaults()...) {
 				switch {

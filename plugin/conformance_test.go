@@ -377,7 +377,7 @@ func conformsTokens(t *testing.T, table conforming) {
 		"expired by the clock": nil,
 		"revoked":              {{Kind: emulator.FaultTokenExpired, Every: 4, Times: 4}},
 		"revoked in mid-page": {
-			{Kind: emulator.FaultCutReset, Every: 5}, {Kind: emulator.FaultTokenExpired, Every: 6, Times: 4},
+			{Kind: emulator.FaultCutReset, Every: 3}, {Kind: emulator.FaultTokenExpired, Every: 4, Times: 4},
 			{Kind: emulator.FaultTokenUnavailable, Every: 3},
 		},
 	} {
