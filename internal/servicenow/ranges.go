@@ -34,10 +34,11 @@ type event struct {
 
 // reader runs the workers of one reading. Each works on one segment at a time, from its first page to its last.
 type reader struct {
-	client *Client
-	read   Read
-	events chan event
-	served atomic.Int64 // the largest page so far: something between here and the instance may cap pages
+	client  *Client
+	read    Read
+	events  chan event
+	served  atomic.Int64 // the largest page so far: something between here and the instance may cap pages
+	checked atomic.Int64 // pages in a row, of all ranges, that did not pass the check
 	// Rows that were counted, in ranges of which nothing was read yet, and rows that were shown.
 	counted, seen atomic.Int64
 	uncounted     atomic.Bool // a range came without a count

@@ -12,8 +12,9 @@ import (
 const (
 	// trustedPage is a page size that nothing caps: an empty page proves that so many rows are hidden.
 	trustedPage = 100
-	// rechecks is how often a page may fail the check before that is an error.
-	rechecks = 4
+	// rechecks is how often pages may fail the check in a row before that is an error; mostRechecks, those of one range
+	// while the pages of others pass.
+	rechecks, mostRechecks = 4, 12
 	// beyondCount is how many rows more than twice their number a reading may have: those that are added meanwhile. An
 	// instance that makes up rows has no end.
 	beyondCount = 500_000
@@ -31,12 +32,14 @@ func (r *reader) segment(ctx context.Context, s *segment) error {
 		last, err := r.check(s, list.Records)
 		if err != nil {
 			// A record that changes while its page is written may show its new stamp in its old place.
-			if s.checked++; s.checked < rechecks {
+			s.checked++
+			if inRow := r.checked.Add(1); s.checked < rechecks || int(inRow) < rechecks && s.checked < mostRechecks {
 				continue
 			}
 			return err
 		}
 		s.checked = 0
+		r.checked.Store(0)
 		if rows > 0 {
 			if s.After = last; r.read.Window.Stray {
 				s.After.UpdatedOn = ""
