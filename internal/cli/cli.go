@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"syscall"
 
@@ -101,7 +102,22 @@ func sdkCommand(name, short string) *cobra.Command {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s version %s\n", cmd.Root().Name(), plugin.Version)
 				return nil
 			}
+			if name == "serve" {
+				limitMemory()
+			}
 			return serve.Plugin(plugin.Plugin(), serve.WithArgs(append([]string{name}, args...)...)).Serve(cmd.Context())
 		},
+	}
+}
+
+// softMemory keeps a sync below 256 MiB with the program itself. What it holds are a few large buffers, of which the garbage
+// collector would let as many again lie about; they hold no pointers, so that it has little to do when it comes earlier. What
+// is really in use, large files for example, may exceed it.
+const softMemory = 170 << 20
+
+// limitMemory sets that limit; GOMEMLIMIT has the last word.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(softMemory)
 	}
 }
