@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -81,9 +82,7 @@ func names(choices []starter.Choice) string {
 }
 
 func (a *app) runInit(ctx context.Context, stdin io.Reader, given func(flag string) bool, o *initOptions) error {
-	if plugin.Version != "development" {
-		o.answers.Version = "v" + strings.TrimPrefix(plugin.Version, "v")
-	}
+	o.answers.Version = released(plugin.Version)
 	if err := o.vacant(o.config); err != nil { // better found before a person answers questions
 		return err
 	}
@@ -104,6 +103,14 @@ func (a *app) runInit(ctx context.Context, stdin io.Reader, given func(flag stri
 		return nil
 	}
 	return a.examineWritten(ctx, terminal, o)
+}
+
+// released returns a version that the hub has, with its v; "" for a build of somebody's own, or a snapshot.
+func released(version string) string {
+	if !regexp.MustCompile(`^v?\d+\.\d+\.\d+$`).MatchString(version) {
+		return ""
+	}
+	return "v" + strings.TrimPrefix(version, "v")
 }
 
 // asker asks a person one question; nil where there is none.

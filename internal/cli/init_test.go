@@ -136,6 +136,12 @@ func TestInitReplacesNothing(t *testing.T) {
 	require.Equal(t, codeInitUnwritten, usererror.CodeOf(err), "a folder")
 }
 
+func TestReleased(t *testing.T) {
+	for version, want := range map[string]string{"v1.2.3": "v1.2.3", "1.2.3": "v1.2.3", "development": "", "v1.2.4-SNAPSHOT-abc": "", "v1.2": ""} {
+		require.Equal(t, want, released(version), version)
+	}
+}
+
 // talk answers init's questions with lines.
 func talk(t *testing.T, given map[string]string, lines ...string) (*initOptions, starter.Every, string, error) {
 	t.Helper()

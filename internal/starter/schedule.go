@@ -3,6 +3,7 @@ package starter
 import (
 	"fmt"
 	"hash/fnv"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -125,7 +126,7 @@ func (c *Config) ScheduleText(p Plan) ([]byte, error) {
 	data := struct {
 		Plan
 		Cron, EveryText, CLIVersion            string
-		Registry, Path                         string
+		Registry, Path, BuildTo                string
 		Variables, Plain, Files, Optional      []Variable
 		Widest                                 int
 		Command, CronCommand, Directory, Needs string
@@ -135,6 +136,9 @@ func (c *Config) ScheduleText(p Plan) ([]byte, error) {
 		// cron's own PATH is short.
 		CronCommand: "cd " + shell(directory) + ` && PATH="$PATH:/usr/local/bin" && set -a && . ./servicenow.env && set +a && flock -n servicenow.lock ` +
 			command + " >>servicenow-sync.log 2>&1",
+	}
+	if data.BuildTo = shell(data.Path); !path.IsAbs(data.Path) {
+		data.BuildTo = `"$GITHUB_WORKSPACE"/` + shell(path.Clean(data.Path))
 	}
 	for _, v := range variables {
 		if v.Optional {

@@ -139,6 +139,12 @@ func TestReleasedPluginComesFromTheHub(t *testing.T) {
 	workflow, err := c.ScheduleText(starter.Plan{Config: "a.yaml"})
 	require.NoError(t, err)
 	require.NotContains(t, string(workflow), "go build")
+	for plugin, built := range map[string]string{"./bin/it's": `"$GITHUB_WORKSPACE"/'bin/it'\''s' .`, "/opt/plugin": " /opt/plugin ."} {
+		c.Plugin = plugin
+		workflow, err = c.ScheduleText(starter.Plan{Config: "a.yaml"})
+		require.NoError(t, err)
+		require.Contains(t, string(workflow), built)
+	}
 	c.Plugin = "/opt/it's here"
 	text, err = c.YAML()
 	require.NoError(t, err)
