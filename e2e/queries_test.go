@@ -77,11 +77,8 @@ func TestQueriesOfTheDocumentation(t *testing.T) {
 
 	pages, err := filepath.Glob(filepath.Join("..", "docs", "*.md"))
 	require.NoError(t, err)
-	for _, more := range []string{filepath.Join("..", "README.md"), filepath.Join("..", "examples", "*", "README.md")} {
-		found, err := filepath.Glob(more)
-		require.NoError(t, err)
-		pages = append(pages, found...)
-	}
+	// The other examples need tables or databases of their own, which their own tests bring.
+	pages = append(pages, filepath.Join("..", "README.md"), filepath.Join("..", "examples", "postgresql", "README.md"))
 	ran, compared := map[string]int{}, 0
 	for _, page := range pages {
 		text, err := os.ReadFile(page)
