@@ -64,13 +64,14 @@ type trial struct {
 	watch func(n int, m message.SyncMessage)
 
 	name    string
+	syncs   int
 	state   *stateBackend
 	backend *plugin.BackendOptions
 	close   func()
 }
 
 // trials counts them, so that each has a name of its own.
-var trials atomic.Int64 //nolint:gochecknoglobals // labels goroutines
+var trials atomic.Int64
 
 // tick is what the clock of a trial moves on between two syncs: longer than the overlap, so that windows do not meet.
 const tick = 10 * time.Minute
@@ -78,8 +79,9 @@ const tick = 10 * time.Minute
 func newTrial(table conforming, cfg emulator.Config) *trial {
 	w := &trial{
 		table: table, clock: &atomic.Int64{}, rows: map[string]map[string]string{}, state: &stateBackend{},
-		name:  "trial-" + strconv.FormatInt(trials.Add(1), 10),
-		retry: servicenow.Retry{Tries: 10, First: time.Millisecond, Longest: 2 * time.Millisecond, Budget: time.Minute},
+		name: "trial-" + strconv.FormatInt(trials.Add(1), 10),
+		// Requests side by side can fall into step with faults that come at every n-th one.
+		retry: servicenow.Retry{Tries: 30, First: time.Millisecond, Longest: 2 * time.Millisecond, Budget: time.Minute},
 		spec: map[string]any{
 			"auth":        map[string]any{"grant_type": "client_credentials", "client_id": "emulator-client", "client_secret": "emulator-secret"},
 			"attachments": map[string]any{"extract_text": false, "formats": "all"},
@@ -183,7 +185,9 @@ func (w *trial) sync(ctx context.Context) error {
 	s := &source{spec: parsed, logger: logger, retry: w.retry, allocator: mem}
 	res := make(chan message.SyncMessage)
 	done := make(chan error, 1)
-	pprof.Do(ctx, pprof.Labels("trial", w.name), func(ctx context.Context) {
+	w.syncs++
+	label := w.name + "/" + strconv.Itoa(w.syncs)
+	pprof.Do(ctx, pprof.Labels("trial", label), func(ctx context.Context) {
 		go func() {
 			defer close(res)
 			done <- s.Sync(ctx, plugin.SyncOptions{Tables: []string{w.table.name}, BackendOptions: w.backend}, res)
@@ -204,7 +208,7 @@ func (w *trial) sync(ctx context.Context) error {
 	if left := mem.CurrentAlloc(); left != 0 {
 		faults = append(faults, broken("%d bytes of Arrow buffers are left behind", left))
 	}
-	if left := goroutinesOf(w.name, err != nil); left != "" {
+	if left := goroutinesOf(label, err != nil); left != "" {
 		faults = append(faults, broken("goroutines are left behind:\n%s", left))
 	}
 	if len(faults) > 0 {
@@ -289,7 +293,7 @@ func (w *trial) store(text string) error {
 	return nil
 }
 
-// goroutinesOf waits until no goroutine of a trial is left, and returns those that stay. Goroutines hand their labels on
+// goroutinesOf waits until no goroutine of a sync is left, and returns those that stay. Goroutines hand their labels on
 // to those that they start. A sign-in that is under way at the end of a sync that failed may leave a connection, which ends
 // by itself.
 func goroutinesOf(name string, idleToo bool) string {

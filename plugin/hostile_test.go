@@ -98,6 +98,9 @@ func TestHostileValues(t *testing.T) {
 
 // An instance that breaks its own rules ends the sync with an error, in a bounded time and a bounded memory.
 func TestHostileInstances(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector has a memory of its own")
+	}
 	type instance struct {
 		name  string
 		codes []string

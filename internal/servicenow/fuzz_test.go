@@ -58,13 +58,13 @@ func FuzzRecordKey(f *testing.F) {
 		}
 		record, err := json.Marshal(map[string]any{"a": form(text), "sys_id": form(id), "sys_updated_on": form(stamp), "z": form(text)})
 		require.NoError(t, err)
-		for _, value := range []string{id, stamp, text} {
-			if quoted, _ := json.Marshal(value); string(quoted) != `"`+value+`"` && value != text {
+		for _, value := range []string{id, stamp} {
+			if quoted, _ := json.Marshal(value); string(quoted) != `"`+value+`"` {
 				t.Skip("keys have no escapes")
 			}
 		}
-		if both && strings.Contains(text, "}") {
-			t.Skip("nor have display values of keys a brace")
+		if both && strings.Contains(id+stamp+text, "}") {
+			t.Skip("nor have they or their display values a brace")
 		}
 		key, ok := Record(record).Key()
 		require.Equal(t, id != "", ok)
