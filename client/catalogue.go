@@ -26,11 +26,11 @@ func (c *Client) Catalogue(ctx context.Context, table *schema.Table, columns map
 	if c.sync.options.Plan != nil {
 		return c.estimateCatalogue(ctx, table.Name)
 	}
-	out, err := c.newSink(Reading{Table: table, Columns: columns})
+	out, err := c.newSink(ctx, Reading{Table: table, Columns: columns})
 	if err != nil {
 		return err
 	}
-	defer out.builder.Release()
+	defer out.close()
 	for _, name := range catalogued() {
 		row, err := c.describe(ctx, name)
 		if err != nil {
@@ -125,11 +125,20 @@ func (c *Client) countAll(ctx context.Context, table string, queries []serviceno
 
 // count returns "" when the instance does not tell: it refuses counts to users whose read access depends on the row.
 func (c *Client) count(ctx context.Context, table string, q servicenow.Query) (string, error) {
-	n, err := c.ServiceNow.Count(ctx, table, q)
-	if err != nil {
-		return "", told(err)
+	n, err := c.tryCount(ctx, table, q)
+	if err != nil || n < 0 {
+		return "", err
 	}
 	return strconv.Itoa(n), nil
+}
+
+// tryCount returns -1 when the instance does not tell.
+func (c *Client) tryCount(ctx context.Context, table string, q servicenow.Query) (int, error) {
+	n, err := c.ServiceNow.Count(ctx, table, q)
+	if err != nil {
+		return -1, told(err)
+	}
+	return n, nil
 }
 
 // told is nil for an instance that does not tell counts.

@@ -3,10 +3,10 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -62,8 +62,8 @@ type Sync struct {
 	options   SyncOptions
 
 	mu       sync.Mutex
-	readings map[string]error // by table and instance; errRunning until it ends
-	spoolDir string           // made as it is needed
+	tallies  []*tally // of the tables of each instance, in the order in which they were begun
+	spoolDir string   // made as it is needed
 	pools    map[string]*worker.Pool
 }
 
@@ -81,6 +81,10 @@ type SyncOptions struct {
 	Plan func(Estimate)
 	// Allocator holds the record batches; whoever takes one from the stream releases it. nil is Arrow's own.
 	Allocator memory.Allocator
+	// Run names the sync in reports.
+	Run string
+	// Report is the table that reports go to; nil when the config does not name it.
+	Report *schema.Table
 }
 
 // NewSync joins prepared instances into one sync.
@@ -88,7 +92,7 @@ func NewSync(instances []*Client, options SyncOptions) *Sync {
 	if options.Allocator == nil {
 		options.Allocator = memory.DefaultAllocator
 	}
-	s := &Sync{Instances: instances, options: options, readings: map[string]error{}}
+	s := &Sync{Instances: instances, options: options}
 	for _, c := range instances {
 		c.sync = s
 	}
@@ -121,22 +125,19 @@ func Resolver(table string, read func(context.Context, *Client) error) schema.Ta
 		if !ok {
 			return fmt.Errorf("resolving %s: the client is a %T", table, meta)
 		}
-		c.sync.record(c, table, errRunning)
+		t := newTally(c, table)
+		c.sync.mu.Lock()
+		c.sync.tallies = append(c.sync.tallies, t)
+		c.sync.mu.Unlock()
 		if c.sync.options.Plan != nil {
 			c.planning.Lock()
 			defer c.planning.Unlock()
 			c.began = c.ServiceNow.Stats().Requests
 		}
-		err := read(ctx, c)
-		c.sync.record(c, table, err)
+		err := read(t.context(ctx), c)
+		t.end(err)
 		return err
 	}
-}
-
-func (s *Sync) record(c *Client, table string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.readings[table+" of "+c.ID()] = err
 }
 
 // Err returns what kept tables from being read to their end; nil when every reading that began was completed.
@@ -144,18 +145,27 @@ func (s *Sync) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
-	for _, reading := range slices.Sorted(maps.Keys(s.readings)) {
-		if err := s.readings[reading]; err != nil {
-			errs = append(errs, fmt.Errorf("syncing %s: %w", reading, err))
+	for _, t := range s.sorted() {
+		if t.err != nil {
+			errs = append(errs, fmt.Errorf("syncing %s of %s: %w", t.table, t.client.ID(), t.err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
+// sorted returns the tallies by table and instance.
+func (s *Sync) sorted() []*tally {
+	return slices.SortedFunc(slices.Values(s.tallies), func(a, b *tally) int {
+		return cmp.Or(cmp.Compare(a.table, b.table), cmp.Compare(a.client.ID(), b.client.ID()))
+	})
+}
+
 // send puts a message into the stream, or gives up when the sync is cancelled.
-func (c *Client) send(ctx context.Context, m message.SyncMessage) error {
+func (c *Client) send(ctx context.Context, m message.SyncMessage) error { return c.sync.send(ctx, m) }
+
+func (s *Sync) send(ctx context.Context, m message.SyncMessage) error {
 	select {
-	case c.sync.options.Messages <- m:
+	case s.options.Messages <- m:
 		return nil
 	case <-ctx.Done():
 		if insert, ok := m.(*message.SyncInsert); ok {

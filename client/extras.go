@@ -44,7 +44,7 @@ func (s *sink) remember(ctx context.Context, start servicenow.Key, stored *curso
 	c := s.client
 	s.recall = recall{
 		known: map[string]bool{}, failed: map[string]bool{}, keepOther: s.reading.Also != nil,
-		from: (&cursor.Cursor{Position: servicenow.Key{UpdatedOn: c.Now}, ReadAt: c.Now}).Start(c.Spec.Overlap.Duration()).UpdatedOn,
+		from: c.settled(),
 	}
 	if stored == nil || start == (servicenow.Key{}) {
 		return nil
@@ -59,7 +59,9 @@ func (s *sink) remember(ctx context.Context, start servicenow.Key, stored *curso
 	defer func() { s.recall.rereading = false }()
 	// Those that are gone, or covered no more, are not found, and so forgotten.
 	for ids := range slices.Chunk(stored.Again, idsPerRequest) {
-		if err := s.pages(ctx, c.ServiceNow.ReadPages(ctx, c.again(s.reading, ids, s.pageSize))); err != nil {
+		again := c.again(s.reading, ids, s.pageSize)
+		again.Warn = c.warner(ctx)
+		if err := s.pages(ctx, c.ServiceNow.ReadPages(ctx, again)); err != nil {
 			return fmt.Errorf("reading again what could not be had: %w", err)
 		}
 	}

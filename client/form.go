@@ -38,7 +38,7 @@ func (c *Client) IncidentForm(ctx context.Context) (*Form, error) {
 	}
 	form := &Form{Fields: c.Fields}
 	if c.Fields == nil {
-		if form.Fields, err = c.withWalked(layout); err != nil {
+		if form.Fields, err = c.withWalked(ctx, layout); err != nil {
 			return nil, fmt.Errorf("reading the incident form: %w", err)
 		}
 	}
@@ -55,7 +55,7 @@ func (c *Client) IncidentForm(ctx context.Context) (*Form, error) {
 // withWalked returns every field of incident and the fields of other records that the form shows: an instance returns a
 // dot-walked field only to a request that names all of its fields. It returns nil when there is none, or when there are too
 // many to name.
-func (c *Client) withWalked(layout *dictionary.Layout) ([]string, error) {
+func (c *Client) withWalked(ctx context.Context, layout *dictionary.Layout) ([]string, error) {
 	walked := slices.DeleteFunc(layout.Fields(), func(field string) bool { return !strings.Contains(field, ".") })
 	if len(walked) == 0 {
 		return nil, nil
@@ -71,7 +71,7 @@ func (c *Client) withWalked(layout *dictionary.Layout) ([]string, error) {
 		fields = slices.Compact(fields)
 	}
 	if fields == nil || len(url.QueryEscape(strings.Join(fields, ","))) > c.roomForFields() {
-		c.Warn(CodeWalkedFields, "the incident form shows fields of other records ("+strings.Join(walked, ", ")+"), which `text` leaves out: "+
+		c.warner(ctx)(CodeWalkedFields, "the incident form shows fields of other records ("+strings.Join(walked, ", ")+"), which `text` leaves out: "+
 			"they can be read only by naming every field, and these are too many or not known")
 		return nil, nil
 	}

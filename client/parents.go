@@ -118,7 +118,7 @@ func (p *Parents) Admitted(ctx context.Context, start servicenow.Key, fields []s
 	return func(yield func(*servicenow.Page, error) bool) {
 		for _, q := range c.Selection.Incidents() {
 			changed := servicenow.Read{
-				Table: "incident", Query: q, Fields: alwaysAsked(), Display: servicenow.Values, Warn: c.Warn,
+				Table: "incident", Query: q, Fields: alwaysAsked(), Display: servicenow.Values, Warn: c.warner(ctx),
 				Window: servicenow.Window{After: start, Through: c.Through}, Pages: servicenow.NewPageSize(c.Spec.PageSize),
 			}
 			for page, err := range c.ServiceNow.ReadPages(ctx, changed) {
@@ -161,7 +161,7 @@ func (p *Parents) older(ctx context.Context, start servicenow.Key, incidents []s
 		}
 	}
 	read := servicenow.Read{
-		Table: "sys_attachment", Query: p.of(ids), Fields: fields, Display: servicenow.Values, IDs: p.client.sync.options.Shard.IDs(), Warn: p.client.Warn,
+		Table: "sys_attachment", Query: p.of(ids), Fields: fields, Display: servicenow.Values, IDs: p.client.sync.options.Shard.IDs(), Warn: p.client.warner(ctx),
 		Window: servicenow.Window{Through: start.UpdatedOn}, Pages: servicenow.NewPageSize(p.client.Spec.PageSize),
 	}
 	for page, err := range p.client.ServiceNow.ReadPages(ctx, read) {

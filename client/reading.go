@@ -77,12 +77,16 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 	if stored != nil {
 		rest = stored.Unread(c.Spec.Overlap.Duration(), c.Through)
 	}
-	out, err := c.newSink(r)
+	out, err := c.newSink(ctx, r)
 	if err != nil {
 		return err
 	}
-	defer out.builder.Release()
+	defer out.close()
 	out.before = stored
+	out.tally.begin(r, start, stored)
+	if err := c.countBefore(ctx, out.tally); err != nil {
+		return err
+	}
 	if err := out.remember(ctx, start, stored); err != nil {
 		return err
 	}
@@ -112,8 +116,11 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 	if err := out.commit(ctx, nil, true); err != nil {
 		return err
 	}
-	out.recall.warn(c.Warn)
-	c.summarise(r, out, time.Since(began))
+	if err := c.countAfter(ctx, out.tally); err != nil {
+		return err
+	}
+	out.recall.warn(c.warner(ctx))
+	c.summarise(ctx, r, out, time.Since(began))
 	return nil
 }
 
@@ -147,7 +154,7 @@ func (c *Client) start(ctx context.Context, r Reading) (start servicenow.Key, st
 		return servicenow.Key{}, nil, fmt.Errorf("reading the cursor of %s: %w", r.Table.Name, err)
 	}
 	if stored != nil && stored.Source == r.Of {
-		stored = c.sync.options.State.believe(ctx, c.cursorKey(r), r.Table.Name, c.InstanceName, stored, c.Warn)
+		stored = c.sync.options.State.believe(ctx, c.cursorKey(r), r.Table.Name, c.InstanceName, stored, c.warner(ctx))
 	}
 	log := c.Logger.Info().Str("table", r.Table.Name).Str("instance", c.Label())
 	switch {
@@ -177,19 +184,18 @@ func (c *Client) cursorKey(r Reading) string {
 
 // window reads one window of one query, or what is left of it.
 func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.Query, w servicenow.Window, rest []servicenow.Range, checkpoints bool) error {
-	counted, shown := 0, 0
+	seen := out.tally.span(w)
 	every := rowsPerCheckpoint
 	if r.Beside != nil {
 		every = extrasPerCheckpoint
 	}
 	read := c.read(r, q, w, rest)
-	read.Pages = out.pageSize
+	read.Pages, read.Warn = out.pageSize, c.warner(ctx)
 	for page, err := range c.ServiceNow.ReadPages(ctx, read) {
 		if err != nil {
 			return err
 		}
-		counted += page.Counted
-		shown += len(page.Records)
+		out.recent = seen.page(page)
 		out.sinceCommit += len(page.Records)
 		if err := out.add(ctx, page.Records); err != nil {
 			return err
@@ -203,7 +209,7 @@ func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.
 			}
 		}
 	}
-	out.hidden += max(counted-shown, 0)
+	seen.end()
 	return nil
 }
 
@@ -245,13 +251,14 @@ type sink struct {
 	metrics     *metrics.Metrics
 	rows        int
 	sinceCommit int    // rows read since the last cursor, those included that Keep drops
-	hidden      int    // rows that the instance counted and did not show
+	tally       *tally // of the table in this sync
+	recent      bool   // whether rows of the current page may have been sent before
 	recall      recall // of what is beside records
 	sent        *sent  // the rows, where their arrival is to be proven
 	before      *cursor.Cursor
 }
 
-func (c *Client) newSink(r Reading) (*sink, error) {
+func (c *Client) newSink(ctx context.Context, r Reading) (*sink, error) {
 	table := r.Table.Copy(nil)
 	if c.sync.options.DeterministicID {
 		schema.CqIDAsPK(table)
@@ -278,6 +285,7 @@ func (c *Client) newSink(r Reading) (*sink, error) {
 	counters.InitWithClients(table, []schema.ClientMeta{c})
 	out := &sink{
 		client: c, reading: r, builder: builder, table: table, pageSize: servicenow.NewPageSize(c.Spec.PageSize), metrics: counters,
+		tally: tallyOf(ctx), recent: true,
 	}
 	if state := c.sync.options.State; state != nil && state.evidence != nil {
 		out.sent = newSent()
@@ -285,7 +293,13 @@ func (c *Client) newSink(r Reading) (*sink, error) {
 	return out, nil
 }
 
+func (s *sink) close() {
+	s.tally.columns(s.builder)
+	s.builder.Release()
+}
+
 func (s *sink) pages(ctx context.Context, pages iter.Seq2[*servicenow.Page, error]) error {
+	s.recent = true
 	for page, err := range pages {
 		if err != nil {
 			return err
@@ -322,6 +336,7 @@ func (s *sink) append(ctx context.Context, record servicenow.Record, given [][]b
 	if key, ok := record.Key(); ok && s.sent != nil {
 		s.sent.note(key.SysID)
 	}
+	s.tally.row(record, s.builder.SysID(), s.recent)
 	if s.builder.Rows() >= rowsPerBatch || s.builder.Bytes() >= bytesPerBatch {
 		return s.flush(ctx)
 	}
@@ -361,21 +376,22 @@ func (s *sink) commit(ctx context.Context, rest []servicenow.Range, complete boo
 }
 
 // summarise says in one line what the sync of a table did, and warns of what a reader of the table should know.
-func (c *Client) summarise(r Reading, out *sink, took time.Duration) {
+func (c *Client) summarise(ctx context.Context, r Reading, out *sink, took time.Duration) {
 	stats := c.ServiceNow.Stats()
 	c.Logger.Info().Str("table", r.Table.Name).Str("instance", c.Label()).Int("rows", out.rows).Dur("duration_ms", took).
 		Int64("instance_requests", stats.Requests).Int64("instance_retries", stats.Retries).Msg("table read to its end")
+	warn := c.warner(ctx)
 	if out.sent != nil && out.sent.lost {
-		c.Warn(CodeNotChecked, fmt.Sprintf("the rows of %s are too many to be counted, so the next sync cannot check that they arrived", r.Table.Name))
+		warn(CodeNotChecked, fmt.Sprintf("the rows of %s are too many to be counted, so the next sync cannot check that they arrived", r.Table.Name))
 	}
-	if out.hidden > 0 {
-		c.Warn(CodeRowsHidden, fmt.Sprintf("%d rows of %s were counted, but not shown: row security hides them from the signed-in user, or they changed during the sync", out.hidden, r.From))
+	if hidden := out.tally.unexplained(); hidden > 0 {
+		warn(CodeRowsHidden, fmt.Sprintf("%d rows of %s were counted, but not shown: row security hides them from the signed-in user, or they changed during the sync", hidden, r.From))
 	}
 	if invalid := out.builder.Invalid(); len(invalid) > 0 {
 		var parts []string
 		for _, column := range slices.Sorted(maps.Keys(invalid)) {
 			parts = append(parts, fmt.Sprintf("%s (%d)", column, invalid[column]))
 		}
-		c.Warn(CodeValueInvalid, "values of "+r.Table.Name+" that do not fit their column's type became NULL: "+strings.Join(parts, ", ")+"; `record` holds them as they are")
+		warn(CodeValueInvalid, "values of "+r.Table.Name+" that do not fit their column's type became NULL: "+strings.Join(parts, ", ")+"; `record` holds them as they are")
 	}
 }

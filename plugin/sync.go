@@ -11,6 +11,7 @@ import (
 	"github.com/cloudquery/plugin-sdk/v4/message"
 	"github.com/cloudquery/plugin-sdk/v4/plugin"
 	"github.com/cloudquery/plugin-sdk/v4/scheduler"
+	"github.com/google/uuid"
 
 	"github.com/cqservicenow/cq-source-servicenow/client"
 	"github.com/cqservicenow/cq-source-servicenow/client/spec"
@@ -39,6 +40,7 @@ const (
 //  1. stored cursors are read, and every instance is signed in to and looked up
 //  2. the tables are migrated
 //  3. each table is streamed, and its cursor follows its last row in the same stream
+//  4. the reports on the tables follow when all have been read
 //
 // An error of any table fails the sync in the end, after the others were read: the CLI takes a sync without an error for
 // a complete one, and would delete the rows of a table that was read in part as stale.
@@ -64,11 +66,12 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 	if len(clients) == 0 {
 		return prepareErr
 	}
+	tables, err := filter(declare(incidentFields(clients)), options.Tables, options.SkipTables, options.SkipDependentTables)
 	running := client.NewSync(clients, client.SyncOptions{
 		State: state, DeterministicID: options.DeterministicCQID, Messages: res, Shard: shard, Plan: s.plan, Allocator: s.allocator,
+		Run: uuid.NewString(), Report: tables.Get(resources.SyncReportTable),
 	})
 	defer running.Close()
-	tables, err := filter(declare(incidentFields(clients)), options.Tables, options.SkipTables, options.SkipDependentTables)
 	if err != nil {
 		return err
 	}
@@ -76,10 +79,11 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 		scheduler.WithLogger(s.logger),
 		scheduler.WithConcurrency(tablesAtOnce),
 	).Sync(ctx, running, tables, res, opts.SchedulerOpts(options)...)
+	reportErr := running.Finish(ctx)
 	for _, c := range clients {
 		c.LogTraffic()
 	}
-	if err := errors.Join(err, running.Err(), prepareErr); err != nil {
+	if err := errors.Join(err, running.Err(), reportErr, prepareErr); err != nil {
 		return incomplete(err)
 	}
 	return nil

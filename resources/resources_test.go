@@ -11,7 +11,7 @@ import (
 )
 
 func all() schema.Tables {
-	return schema.Tables{Tables(), Incidents(OutOfBoxIncidentFields()), Attachments()}
+	return schema.Tables{Tables(), Incidents(OutOfBoxIncidentFields()), Attachments(), SyncReport()}
 }
 
 func TestTablesAreValid(t *testing.T) {
@@ -19,9 +19,13 @@ func TestTablesAreValid(t *testing.T) {
 	require.NoError(t, tables.ValidateDuplicateColumns())
 	require.NoError(t, tables.ValidateDuplicateTables())
 	for _, table := range tables {
-		require.Equal(t, []string{"instance", "sys_id"}, table.PrimaryKeys(), table.Name)
 		require.True(t, table.IsIncremental, table.Name)
-		require.True(t, table.Columns.Get("sys_updated_on").IncrementalKey, table.Name)
+		if table.Name == SyncReportTable {
+			require.Equal(t, []string{"instance", "name", "table_name", "run_id"}, table.PrimaryKeys())
+		} else {
+			require.Equal(t, []string{"instance", "sys_id"}, table.PrimaryKeys(), table.Name)
+			require.True(t, table.Columns.Get("sys_updated_on").IncrementalKey, table.Name)
+		}
 		require.NotEmpty(t, table.Description)
 		for _, c := range table.Columns {
 			require.NotEmpty(t, c.Description, "%s.%s", table.Name, c.Name)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -165,6 +166,7 @@ func (b *Builder) Append(record []byte, given ...[]byte) error {
 		if f == nil {
 			return nil
 		}
+		f.seen = true
 		stored, shown, err := halves(value)
 		if err != nil {
 			return fmt.Errorf("field %s: %w", f.name, err)
@@ -374,6 +376,21 @@ func (b *Builder) binary(i int) *array.BinaryBuilder {
 
 // Invalid counts, by column, the values that did not fit and became NULL.
 func (b *Builder) Invalid() map[string]int { return b.invalid }
+
+// Absent returns the fields of columns that no record so far has had, sorted; none before the first record.
+func (b *Builder) Absent() []string {
+	var absent []string
+	for name, f := range b.fields.byName {
+		if b.row > 0 && !f.seen && len(f.values)+len(f.displays) > 0 {
+			absent = append(absent, name)
+		}
+	}
+	slices.Sort(absent)
+	return absent
+}
+
+// SysID is that of the last record; it is valid until the next one.
+func (b *Builder) SysID() []byte { return b.sysID }
 
 // Release frees what has been collected.
 func (b *Builder) Release() { b.records.Release() }

@@ -13,6 +13,7 @@ type field struct {
 	values   []int // columns filled from the stored value
 	displays []int // columns filled from the display value
 	slots    []int // places for both halves
+	seen     bool  // in some record
 }
 
 // maxOrder bounds what is remembered of the order, whatever an instance sends.

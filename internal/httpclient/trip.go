@@ -2,6 +2,7 @@ package httpclient
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,12 +14,16 @@ type Trip struct {
 	// API names requests that fall under the same rate-limit rule.
 	API string
 
-	sent time.Time
+	sent     time.Time
+	received atomic.Int64
 }
 
 // Sent is when the request was sent, behind all waits for a slot, a pause or the budget; zero before that. A request
 // that is sent again after a redirect keeps its last time. Only the goroutine that called Do may ask.
 func (t *Trip) Sent() time.Time { return t.sent }
+
+// Received is how many bytes of answers came over the wire for the request, still compressed.
+func (t *Trip) Received() int64 { return t.received.Load() }
 
 type tripKey struct{}
 

@@ -32,17 +32,19 @@ func (t *wireTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if resp.StatusCode == http.StatusTooManyRequests {
 		t.counters.refused.Add(1)
 	}
-	resp.Body = &countedBody{ReadCloser: resp.Body, counters: t.counters}
+	resp.Body = &countedBody{ReadCloser: resp.Body, counters: t.counters, trip: tripOf(req.Context())}
 	return resp, nil
 }
 
 type countedBody struct {
 	io.ReadCloser
 	counters *Counters
+	trip     *Trip
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.counters.bytes.Add(int64(n))
+	b.trip.received.Add(int64(n))
 	return n, err
 }

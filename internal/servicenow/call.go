@@ -93,6 +93,7 @@ func retrying[T any](ctx context.Context, c *Client, what string, attempt func()
 	again := func(err error, wait time.Duration) {
 		c.counter.retries.Add(1)
 		c.counter.waited.Add(int64(wait))
+		usageOf(ctx).again(wait)
 		// Not a warning: the CLI counts warnings, and this one is about to be cured.
 		c.cfg.Logger.Info().Str("request", what).Dur("wait_ms", wait).Str("cause", err.Error()).Msg("trying a request again")
 	}
@@ -248,6 +249,7 @@ func (c *Client) send(ctx context.Context, r call, read func(*http.Response) err
 	req.Header.Set("Accept", r.accept)
 	c.counter.requests.Add(1)
 	began := time.Now()
+	defer usageOf(ctx).request(trip, began)
 	resp, err := c.cfg.HTTP.Do(req)
 	if err != nil {
 		var explained *usererror.Error // by the sign-in, which has tried again by itself

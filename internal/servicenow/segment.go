@@ -40,6 +40,7 @@ func (r *reader) segment(ctx context.Context, s *segment) error {
 		}
 		s.checked = 0
 		r.checked.Store(0)
+		usageOf(ctx).page(rows < limit && (list.Total > rows || list.Total < 0 && s.left > rows))
 		if rows > 0 {
 			if s.After = last; r.read.Window.Stray {
 				s.After.UpdatedOn = ""
