@@ -19,3 +19,23 @@ func (e *Emulator) AddColumn(table, definition string) {
 	e.schemas.label(t.schema)
 	(&company{e: e, now: e.now().Unix(), seed: e.cfg.Seed}).describe(t.schema, added)
 }
+
+// AddTable gives the instance a new table that extends another one, without columns of its own. It panics on a table already
+// there.
+func (e *Emulator) AddTable(name, label, super string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.tables[name]; ok {
+		panic(fmt.Sprintf("emulator: %s is already there", name))
+	}
+	e.mustTable(super)
+	e.schemas.declare(name, label, super, "", "")
+	s := e.schemas.byName[name]
+	e.schemas.label(s)
+	t := newTable(s)
+	e.tables[name] = t
+	for _, ancestor := range e.schemas.ancestry(name) {
+		e.families[ancestor] = append(e.families[ancestor], t)
+	}
+	(&company{e: e, now: e.now().Unix(), seed: e.cfg.Seed}).listTable(s)
+}

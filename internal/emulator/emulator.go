@@ -77,6 +77,7 @@ type Emulator struct {
 	schemas  *schemaSet
 	files    map[string]fileContent // attachment bytes by sys_id
 	security securityRules
+	removals removals
 	serial   serialNumbers
 }
 
@@ -99,6 +100,7 @@ func New(cfg Config) *Emulator {
 		turns:    newTurns(cfg.ServedAtOnce),
 		security: newSecurityRules(),
 		files:    map[string]fileContent{},
+		removals: removals{audited: map[string]bool{}, gone: map[string]removed{}},
 	}
 	e.tokens = newTokenStore(cfg)
 	e.logins = newAuthorizations()

@@ -179,30 +179,6 @@ func (e *Emulator) writeJournal(table, recordID, element, text string) {
 	e.insert("sys_journal_field", map[string]string{"name": table, "element_id": recordID, "element": element, "value": text})
 }
 
-// Delete removes a record and writes its sys_audit_delete row, under the record's real class. Its files go
-// with it, without a trace, as sys_attachment is not audited.
-func (e *Emulator) Delete(table, sysID string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	t, row, ok := e.view().find(table, sysID)
-	if !ok {
-		panic(fmt.Sprintf("emulator: %s has no record %s", table, sysID))
-	}
-	var payload strings.Builder
-	fmt.Fprintf(&payload, "<?xml version=\"1.0\" encoding=\"UTF-8\"?><record_update table=%q><%s action=\"INSERT_OR_UPDATE\"><sys_id>%s</sys_id></%s></record_update>",
-		t.schema.name, t.schema.name, sysID, t.schema.name)
-	e.insert("sys_audit_delete", map[string]string{
-		"tablename": t.schema.name, "documentkey": sysID, "display_value": t.valueOf(row, t.schema.display), "payload": payload.String(),
-	})
-	t.remove(row)
-	delete(e.files, sysID)
-	files := e.tables["sys_attachment"]
-	for _, file := range slices.Clone(files.lookup[files.schema.index["table_sys_id"]][sysID]) {
-		delete(e.files, files.ids[file])
-		files.remove(file)
-	}
-}
-
 // Attach files content under a record. The record itself does not change, as on the platform.
 func (e *Emulator) Attach(table, recordSysID, fileName, contentType string, content []byte) (sysID string) {
 	e.mu.Lock()

@@ -10,21 +10,7 @@ import (
 func (c *company) seedTables() {
 	set := c.e.schemas
 	for _, name := range set.names {
-		s := set.byName[name]
-		values := map[string]string{
-			"name": name, "label": s.label, "is_extendable": strconv.FormatBool(len(set.family(name)) > 1),
-			"ws_access": "true", "read_access": "true", "create_access": "true", "access": "public",
-		}
-		if s.super != "" {
-			values["super_class"] = c.id("sys_db_object", s.super)
-		}
-		c.add("sys_db_object", name, values)
-		c.describe(s, column{kind: "collection", label: s.label})
-		for _, col := range s.own {
-			if !col.pseudo {
-				c.describe(s, col)
-			}
-		}
+		c.listTable(set.byName[name])
 	}
 	c.add("sys_dictionary_override", "incident.short_description", map[string]string{
 		"name": "incident", "base_table": "task", "element": "short_description", "mandatory": "true", "mandatory_override": "true",
@@ -66,6 +52,24 @@ func (c *company) describe(s *schema, col column) {
 		c.add("sys_documentation", key+"/fr", map[string]string{
 			"name": s.name, "element": col.name, "label": col.label + " (fr)", "plural": col.label + "s (fr)", "language": "fr",
 		})
+	}
+}
+
+// listTable writes a table's entries into sys_db_object and the dictionary.
+func (c *company) listTable(s *schema) {
+	values := map[string]string{
+		"name": s.name, "label": s.label, "is_extendable": strconv.FormatBool(len(c.e.schemas.family(s.name)) > 1),
+		"ws_access": "true", "read_access": "true", "create_access": "true", "access": "public",
+	}
+	if s.super != "" {
+		values["super_class"] = c.id("sys_db_object", s.super)
+	}
+	c.add("sys_db_object", s.name, values)
+	c.describe(s, column{kind: "collection", label: s.label})
+	for _, col := range s.own {
+		if !col.pseudo {
+			c.describe(s, col)
+		}
 	}
 }
 
