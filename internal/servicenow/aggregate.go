@@ -41,6 +41,40 @@ func (c *Client) CountBy(ctx context.Context, table, field string) (map[string]i
 	})
 }
 
+// Sums are what tells two versions of a range of records apart without reading them.
+type Sums struct {
+	Rows    int
+	Updates int64  // all sys_mod_count together
+	Latest  string // the last sys_updated_on
+}
+
+// Sum returns the sums of the rows that match, under the conditions of Count.
+func (c *Client) Sum(ctx context.Context, table string, q Query) (Sums, error) {
+	params := url.Values{"sysparm_count": {"true"}, "sysparm_sum_fields": {"sys_mod_count"}, "sysparm_max_fields": {updatedOn}}
+	if text := q.String(); text != "" {
+		params.Set("sysparm_query", text)
+	}
+	type aggregates struct {
+		Stats struct {
+			count
+			Sum map[string]string
+			Max map[string]string
+		}
+	}
+	return stats(ctx, c, table, params, func(result aggregates) (sums Sums, err error) {
+		if sums.Rows, err = result.Stats.number(); err != nil {
+			return sums, err
+		}
+		if text := result.Stats.Sum["sys_mod_count"]; text != "" {
+			if sums.Updates, err = strconv.ParseInt(text, 10, 64); err != nil {
+				return sums, errors.New("its sum is not a number")
+			}
+		}
+		sums.Latest = result.Stats.Max[updatedOn]
+		return sums, nil
+	})
+}
+
 // count is a number as the Aggregate API writes it.
 type count struct{ Count string }
 

@@ -23,8 +23,11 @@ func (k Key) Compare(other Key) int {
 }
 
 // Key finds a record's key without decoding the record; ok is false when one of its parts is not there.
-func (r Record) Key() (key Key, ok bool) {
-	updatedOn, ok1 := r.value(`"sys_updated_on":`)
+func (r Record) Key() (key Key, ok bool) { return r.keyBy(`"sys_updated_on":`) }
+
+// keyBy takes the time from another member, given by its quoted name and colon.
+func (r Record) keyBy(member string) (key Key, ok bool) {
+	updatedOn, ok1 := r.value(member)
 	sysID, ok2 := r.value(`"sys_id":`)
 	return Key{string(updatedOn), string(sysID)}, ok1 && ok2 && len(sysID) > 0
 }

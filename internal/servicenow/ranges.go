@@ -53,6 +53,9 @@ type reader struct {
 // begin starts the first workers, and returns the ranges that are unread.
 func (r *reader) begin(ctx context.Context) map[int]Range {
 	ranges := r.read.ranges()
+	if r.read.Window.ByID {
+		r.read.IDs = IDRange{} // they are the range
+	}
 	unread := map[int]Range{}
 	for _, each := range ranges {
 		s := &segment{Range: each, id: r.ids, whole: true, left: -1}
@@ -72,7 +75,7 @@ func (r *reader) begin(ctx context.Context) map[int]Range {
 	return unread
 }
 
-func (r *reader) sideBySide() bool { return r.read.AtOnce > 1 && !r.read.Window.Stray }
+func (r *reader) sideBySide() bool { return r.read.AtOnce > 1 && !r.read.Window.ordersByID() }
 
 // work reads one segment after the other. The last worker to find none ends the reading.
 func (r *reader) work(ctx context.Context) {
@@ -160,10 +163,10 @@ func (r *reader) unsettled(s *segment) bool { return s.Through.UpdatedOn > r.rea
 
 // halve cuts a segment in two, by time or within one second by sys_id. It is false when there is nothing between its ends.
 func (r *reader) halve(s *segment) (second *segment, ok bool) {
-	if !r.read.Window.Stray && s.After.UpdatedOn == "" && midTime("", s.Through.UpdatedOn) >= s.Through.UpdatedOn {
+	if !r.read.Window.ordersByID() && s.After.UpdatedOn == "" && midTime("", s.Through.UpdatedOn) >= s.Through.UpdatedOn {
 		s.After.UpdatedOn = s.Through.UpdatedOn // nothing is older: what is left lies in this second
 	}
-	if !r.read.Window.Stray && s.spansSeconds() {
+	if !r.read.Window.ordersByID() && s.spansSeconds() {
 		mid := midTime(s.After.UpdatedOn, s.Through.UpdatedOn)
 		return r.cut(s, Key{UpdatedOn: mid}, Key{UpdatedOn: addSecond(mid)}), true
 	}

@@ -20,6 +20,9 @@ type Read struct {
 	// IDs are the sys_ids to read, of all of them.
 	IDs   IDRange
 	Pages *PageSize
+	// Stamp is the field that orders records in time; "" is sys_updated_on. Tables whose records never change have only
+	// sys_created_on.
+	Stamp string
 	// AtOnce is how many ranges are read side by side at most, as the instance leaves room for them; up to 1 reads in
 	// keyset order.
 	AtOnce int
@@ -38,11 +41,20 @@ type Window struct {
 	// Stray asks instead for the records that no such range holds, in the order of their sys_ids: those without a
 	// sys_updated_on, and those with one from beyond Through, which scripts and imports can write.
 	Stray bool
+	// ByID asks instead for all records, whatever their stamps, in the order of their sys_ids: those that change meanwhile
+	// keep their place.
+	ByID bool
 }
+
+// ordersByID reports whether time plays no part in the order.
+func (w Window) ordersByID() bool { return w.Stray || w.ByID }
 
 // ranges are the parts of the window to read.
 func (r *Read) ranges() []Range {
-	if r.Rest != nil {
+	switch {
+	case r.Window.ByID:
+		return []Range{{After: Key{SysID: r.IDs.Above}, Through: Key{SysID: r.IDs.Through}}}
+	case r.Rest != nil:
 		return r.Rest
 	}
 	return []Range{{After: r.Window.After, Through: Key{UpdatedOn: r.Window.Through}}}
@@ -73,6 +85,8 @@ const (
 	updatedOn = "sys_updated_on"
 	sysID     = "sys_id"
 )
+
+func (r Read) stamp() string { return cmp.Or(r.Stamp, updatedOn) }
 
 // ReadPages reads a window page by page, each behind the last key of the one before it; offsets play no part. The next
 // page is on its way while one is worked on. With AtOnce, a range of several pages is halved between two of them, and

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -522,4 +523,72 @@ func TestErrorsHoldNoQuery(t *testing.T) {
 		require.Error(t, err)
 		require.False(t, strings.Contains(err.Error(), "canary"), "%v", err)
 	}
+}
+
+// A range of sys_ids holds what lies in it, whatever the stamps, also while rows change.
+func TestReadByID(t *testing.T) {
+	e, c := connect(t, emulator.Config{Incidents: 500, Attachments: -1})
+	ids := e.SysIDs("incident")
+	e.Update("incident", ids[3], map[string]string{"sys_updated_on": ""})
+	e.HideRows("incident", func(id string, _ func(string) string) bool { return id >= ids[100] && id < ids[180] })
+	n := 0
+	e.OnRequest(func(int, *http.Request) {
+		n++
+		e.Update("incident", ids[n], map[string]string{"state": "2"})
+	})
+	for _, r := range []struct {
+		after, through string
+		want           []string
+	}{
+		{"", "", append(slices.Clone(ids[:100]), ids[180:]...)},
+		{ids[10], ids[200], append(slices.Clone(ids[11:100]), ids[180:201]...)},
+		{ids[499], "", nil},
+	} {
+		read := everything("incident")
+		read.Pages = servicenow.NewPageSize(30)
+		read.Window, read.IDs = servicenow.Window{ByID: true}, servicenow.IDRange{Above: r.after, Through: r.through}
+		var got []string
+		for page, err := range c.ReadPages(t.Context(), read) {
+			require.NoError(t, err)
+			for _, record := range page.Records {
+				id, _ := record.Text("sys_id")
+				got = append(got, id)
+			}
+		}
+		require.Equal(t, r.want, got)
+	}
+}
+
+func TestReadByAnotherStamp(t *testing.T) {
+	e, c := connect(t, emulator.Config{Incidents: 20, Attachments: -1})
+	read := servicenow.Read{
+		Table: "sys_audit_delete", Fields: []string{"sys_id", "sys_created_on"}, Display: servicenow.Values, Stamp: "sys_created_on",
+		Pages: servicenow.NewPageSize(3), Window: servicenow.Window{Through: "2099-01-01 00:00:00"},
+	}
+	rows := 0
+	for page, err := range c.ReadPages(t.Context(), read) {
+		require.NoError(t, err)
+		rows += len(page.Records)
+	}
+	require.Equal(t, len(e.SysIDs("sys_audit_delete")), rows)
+}
+
+func TestSums(t *testing.T) {
+	e, c := connect(t, emulator.Config{Incidents: 50, Attachments: -1})
+	var want servicenow.Sums
+	ids := e.SysIDs("incident")
+	for _, id := range ids[:20] {
+		record, _ := e.Record("incident", id)
+		updates, err := strconv.ParseInt(record["sys_mod_count"], 10, 64)
+		require.NoError(t, err)
+		want.Rows++
+		want.Updates += updates
+		want.Latest = max(want.Latest, record["sys_updated_on"])
+	}
+	sums, err := c.Sum(t.Context(), "incident", servicenow.Where(servicenow.Clause{Field: "sys_id", Operator: "<=", Value: ids[19]}))
+	require.NoError(t, err)
+	require.Equal(t, want, sums)
+	sums, err = c.Sum(t.Context(), "incident", servicenow.Where(servicenow.Clause{Field: "sys_id", Operator: "=", Value: "0"}))
+	require.NoError(t, err)
+	require.Zero(t, sums)
 }

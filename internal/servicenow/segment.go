@@ -42,7 +42,7 @@ func (r *reader) segment(ctx context.Context, s *segment) error {
 		r.checked.Store(0)
 		usageOf(ctx).page(rows < limit && (list.Total > rows || list.Total < 0 && s.left > rows))
 		if rows > 0 {
-			if s.After = last; r.read.Window.Stray {
+			if s.After = last; r.read.Window.ordersByID() {
 				s.After.UpdatedOn = ""
 			}
 		}
@@ -111,7 +111,7 @@ func (r *reader) split(ctx context.Context, s *segment) error {
 	second, ok := r.halve(s)
 	if !ok {
 		return usererror.New(CodeCountUnproven, "the instance counts rows of "+r.read.Table+" in a range that holds none",
-			"give the signed-in user query_range access to sys_id and sys_updated_on, and check incidents.query")
+			"give the signed-in user query_range access to sys_id and "+r.read.stamp()+", and check incidents.query")
 	}
 	r.emit(ctx, event{of: s.id, left: s.Range, second: second.id, right: second.Range})
 	r.waiting = append(r.waiting, second, s)
@@ -144,11 +144,14 @@ func (s *segment) spansSeconds() bool {
 // needs; ^NQ would have to repeat the whole query.
 func (s *segment) query(r Read, sorted bool) Query {
 	var clauses []Clause
+	updatedOn := r.stamp()
 	switch {
-	case r.Window.Stray:
-		clauses = append(clauses,
-			Clause{Field: updatedOn, Operator: "ISEMPTY"},
-			Clause{Or: true, Field: updatedOn, Operator: ">", Value: r.Window.Through})
+	case r.Window.ordersByID():
+		if r.Window.Stray {
+			clauses = append(clauses,
+				Clause{Field: updatedOn, Operator: "ISEMPTY"},
+				Clause{Or: true, Field: updatedOn, Operator: ">", Value: r.Window.Through})
+		}
 		if s.After.SysID != "" {
 			clauses = append(clauses, Clause{Field: sysID, Operator: ">", Value: s.After.SysID})
 		}
@@ -178,7 +181,7 @@ func (s *segment) query(r Read, sorted bool) Query {
 	}
 	q := r.Query.And(clauses...)
 	switch {
-	case sorted && r.Window.Stray:
+	case sorted && r.Window.ordersByID():
 		q = q.OrderBy(sysID)
 	case sorted:
 		q = q.OrderBy(updatedOn, sysID)
@@ -222,17 +225,20 @@ func (r *reader) fetch(ctx context.Context, s *segment, count bool) (*List, int,
 // check proves that every record lies in the segment and behind the one before it: an instance that ignores a term of
 // the query would otherwise pass for one that has other rows.
 func (r *reader) check(s *segment, records []Record) (Key, error) {
-	previous := s.After
+	previous, member := s.After, `"`+r.read.stamp()+`":`
 	for _, record := range records {
-		key, ok := record.Key()
-		if !ok || key.UpdatedOn == "" && !r.read.Window.Stray {
-			return Key{}, usererror.New(CodeKeyHidden, "records of "+r.read.Table+" come without sys_id or sys_updated_on",
+		key, ok := record.keyBy(member)
+		if !ok || key.UpdatedOn == "" && !r.read.Window.ordersByID() {
+			return Key{}, usererror.New(CodeKeyHidden, "records of "+r.read.Table+" come without sys_id or "+r.read.stamp(),
 				"give the signed-in user read access to both fields")
 		}
 		end := s.Through
 		inside := key.UpdatedOn <= end.UpdatedOn
 		if r.read.Window.Stray {
 			inside = key.UpdatedOn == "" || key.UpdatedOn > end.UpdatedOn
+		}
+		if r.read.Window.ordersByID() {
+			inside = inside || r.read.Window.ByID
 			key.UpdatedOn, end.UpdatedOn = "", ""
 		}
 		inside = inside && (end.SysID == "" || key.Compare(end) <= 0) && r.read.IDs.holds(key.SysID)
@@ -241,7 +247,7 @@ func (r *reader) check(s *segment, records []Record) (Key, error) {
 		case !inside || !behind:
 			return Key{}, OutsideWindow(r.read.Table)
 		case previous.SysID != "" && key.Compare(previous) <= 0:
-			return Key{}, usererror.New(CodeOutOfOrder, "the instance returned records of "+r.read.Table+" that are not sorted by sys_updated_on and sys_id",
+			return Key{}, usererror.New(CodeOutOfOrder, "the instance returned records of "+r.read.Table+" that are not sorted by "+r.read.stamp()+" and sys_id",
 				"give the signed-in user query_range access to both fields, which sorting needs")
 		}
 		previous = key
