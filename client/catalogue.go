@@ -141,6 +141,15 @@ func (c *Client) tryCount(ctx context.Context, table string, q servicenow.Query)
 	return n, nil
 }
 
+// trySum is not ok when the instance does not tell.
+func (c *Client) trySum(ctx context.Context, table string, q servicenow.Query) (sums servicenow.Sums, ok bool, err error) {
+	sums, err = c.ServiceNow.Sum(ctx, table, q)
+	if err != nil {
+		return servicenow.Sums{}, false, told(err)
+	}
+	return sums, true, nil
+}
+
 // told is nil for an instance that does not tell counts.
 func told(err error) error {
 	switch usererror.CodeOf(err) {

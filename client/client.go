@@ -40,6 +40,7 @@ type Client struct {
 	Through string
 
 	sync    *Sync
+	removes bool              // whether the rows of deleted records are removed
 	sample  servicenow.Record // an incident with all of its fields; nil when there was none to be seen
 	counted int               // incidents, as the instance counted them when the sync began; -1 when it was not asked or did not tell
 
@@ -62,6 +63,7 @@ type Sync struct {
 	options   SyncOptions
 
 	mu       sync.Mutex
+	held     map[heldKey]*held
 	tallies  []*tally // of the tables of each instance, in the order in which they were begun
 	spoolDir string   // made as it is needed
 	pools    map[string]*worker.Pool
@@ -83,8 +85,10 @@ type SyncOptions struct {
 	Allocator memory.Allocator
 	// Run names the sync in reports.
 	Run string
-	// Report is the table that reports go to; nil when the config does not name it.
-	Report *schema.Table
+	// Tables are those of the sync. Of the Compared ones deletes are looked for.
+	Tables, Compared schema.Tables
+	// Report is the table that reports go to, and Deleted that of deleted records; nil when the config does not name it.
+	Report, Deleted *schema.Table
 }
 
 // NewSync joins prepared instances into one sync.
@@ -92,7 +96,7 @@ func NewSync(instances []*Client, options SyncOptions) *Sync {
 	if options.Allocator == nil {
 		options.Allocator = memory.DefaultAllocator
 	}
-	s := &Sync{Instances: instances, options: options}
+	s := &Sync{Instances: instances, options: options, held: map[heldKey]*held{}}
 	for _, c := range instances {
 		c.sync = s
 	}

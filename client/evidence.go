@@ -167,6 +167,20 @@ func (s *State) tellsRows() bool {
 	return false
 }
 
+// destination asks which plugin the destination is: its own name, such as postgresql.
+func (s *State) destination(ctx context.Context) (string, error) {
+	conn, err := s.dial()
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	answer, err := pb.NewPluginClient(conn).GetName(ctx, &pb.GetName_Request{})
+	if err != nil {
+		return "", err
+	}
+	return answer.Name, nil
+}
+
 // rows reads a table of the destination.
 func (s *State) rows(ctx context.Context, table *schema.Table, each func(arrow.RecordBatch) error) error {
 	encoded, err := pb.SchemaToBytes(table.ToArrowSchema())

@@ -140,6 +140,7 @@ func (s *sink) bring(ctx context.Context, record servicenow.Record) (o outcome) 
 func (s *sink) addWithExtra(ctx context.Context, record servicenow.Record, extra Extra) error {
 	if extra == nil {
 		s.recall.keep(record)
+		s.tally.known(record)
 		return nil
 	}
 	defer extra.Close()

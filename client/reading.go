@@ -48,6 +48,12 @@ type Reading struct {
 	Display servicenow.Display
 	// Of identifies what is read beside the table: cursors of something else do not count.
 	Of cursor.Fingerprint
+	// Classes are the names that deletes of the table's records are filed under, and Followers the columns of other destination
+	// tables that name the record that their rows go with.
+	Classes   []string
+	Followers map[string]string
+	// KeepFields are the fields that Keep needs.
+	KeepFields []string
 	// Keep drops records that are not wanted; nil keeps them all.
 	Keep func(context.Context, []servicenow.Record) ([]servicenow.Record, error)
 	// Also reads more records when a sync is incremental: those that the change of another record brings in. It is given
@@ -178,8 +184,10 @@ func (c *Client) start(ctx context.Context, r Reading) (start servicenow.Key, st
 	return start, stored, nil
 }
 
-func (c *Client) cursorKey(r Reading) string {
-	return cursor.Key(c.InstanceName, c.Name, r.Table.Name) + c.sync.options.Shard.key()
+func (c *Client) cursorKey(r Reading) string { return c.cursorKeyOf(r.Table.Name) }
+
+func (c *Client) cursorKeyOf(table string) string {
+	return cursor.Key(c.InstanceName, c.Name, table) + c.sync.options.Shard.key()
 }
 
 // window reads one window of one query, or what is left of it.

@@ -19,16 +19,22 @@ const (
 	verdictFailed     = "failed"
 )
 
-// Finish ends a sync whose tables were read: it says in the log what was done to each table, and sends the same as rows
+// Finish ends a sync whose tables were read. It finds what was deleted, now that no rows are on their way; it says in the log what was done to each table, and sends the same as rows
 // where the config names the table of reports.
 func (s *Sync) Finish(ctx context.Context) error {
 	if s.options.Plan != nil {
 		return nil
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	tallies := s.sorted()
+	s.mu.Unlock()
+	for _, t := range tallies {
+		if t.err == nil && t.reading != nil && t.client.settles(t) && ctx.Err() == nil {
+			t.end(t.client.settle(t.context(ctx), t))
+		}
+	}
 	var rows []map[string]any
-	for _, t := range s.sorted() {
+	for _, t := range tallies {
 		t.log()
 		rows = append(rows, t.report(s.options.Run))
 	}
@@ -94,7 +100,7 @@ func (t *tally) verdict() (verdict, reason string) {
 		verdict = verdictIncomplete
 		say("the instance tells no row counts, so the end of the table is not proven (%s)", servicenow.CodeNoCounts)
 	}
-	return verdict, strings.Join(reasons, "; ")
+	return verdict, strings.Join(append(reasons, t.notes...), "; ")
 }
 
 // report is the tally as a row of the table of reports.
@@ -107,7 +113,7 @@ func (t *tally) report(run string) map[string]any {
 		"instance": c.InstanceName, "name": c.Name, "table_name": t.table, "run_id": run,
 		"started_at": t.began.UTC(), "ended_at": t.finished().UTC(),
 		"verdict": verdict, "rows_sent": t.sent, "rows_distinct": t.sent - t.twice, "rows_duplicate": t.twice,
-		"rows_deleted": t.deleted, "requests": used.Requests, "retries": used.Retries, "waited_ms": used.Waited.Milliseconds(), "bytes": used.Bytes,
+		"rows_deleted": t.deleted, "rows_repaired": t.repaired, "requests": used.Requests, "retries": used.Retries, "waited_ms": used.Waited.Milliseconds(), "bytes": used.Bytes,
 	}
 	optional := func(column, value string) {
 		if value != "" {
@@ -176,7 +182,7 @@ func (t *tally) log() {
 	used := t.usage.Counts()
 	verdict, _ := t.verdict()
 	line := t.client.Logger.Info().Str("table", t.table).Str("instance", t.client.Label()).Str("verdict", verdict).Str("mode", t.mode).
-		Int("rows", t.sent).Int("deleted", t.deleted).Int64("requests", used.Requests).Int64("retries", used.Retries).
+		Int("rows", t.sent).Int("deleted", t.deleted).Int("repaired", t.repaired).Int64("requests", used.Requests).Int64("retries", used.Retries).
 		Int64("bytes", used.Bytes).Int64("waited_ms", used.Waited.Milliseconds()).Int64("duration_ms", t.finished().Sub(t.began).Milliseconds())
 	if t.mode == modeIncremental {
 		line = line.Int("new", t.created).Int("changed", t.changed)

@@ -38,6 +38,7 @@ func (s *Sync) sendRows(ctx context.Context, table *schema.Table, rows []map[str
 		batch := builder.NewRecordBatch()
 		builder.Release()
 		if err := s.send(ctx, &message.SyncInsert{Record: batch}); err != nil {
+			batch.Release()
 			return err
 		}
 	}

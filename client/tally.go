@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -47,14 +48,43 @@ type tally struct {
 	builders      int            // that met a record
 	invalid       map[string]int // by column
 	warnings      map[string]int // by code
+	held          *held          // what the destination held; nil when that is not asked for
+	repaired      int            // rows sent again because the destination lacked them or had them in another state
+	notes         []string       // what explains a difference
 	err           error
 }
 
+// note adds to the reason that the report gives.
+func (t *tally) note(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.notes = append(t.notes, fmt.Sprintf(format, args...))
+}
+
+func (t *tally) repair(rows int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.repaired += rows
+}
+
+// known counts a record that need not be sent, since it was before.
+func (t *tally) known(record servicenow.Record) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.held != nil {
+		t.held.sent(record, t.start)
+	}
+}
+
 func newTally(c *Client, table string) *tally {
-	return &tally{
+	t := &tally{
 		client: c, table: table, began: time.Now(), before: -1, after: -1, err: errRunning,
 		absent: map[string]int{}, invalid: map[string]int{}, warnings: map[string]int{},
 	}
+	if c != nil {
+		t.held = c.sync.held[heldKey{table, c}]
+	}
+	return t
 }
 
 type tallyKey struct{}
@@ -147,6 +177,9 @@ func (t *tally) row(record servicenow.Record, sysID []byte, recent bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sent++
+	if t.held != nil {
+		t.held.sent(record, t.start)
+	}
 	if t.seen == nil {
 		t.seen = newSightings(0)
 	}

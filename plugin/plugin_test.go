@@ -38,7 +38,7 @@ func TestTablesWithoutAConnection(t *testing.T) {
 	require.NoError(t, p.Init(t.Context(), nil, plugin.NewClientOptions{NoConnection: true}))
 	tables, err := p.Tables(t.Context(), plugin.TableOptions{Tables: []string{"*"}})
 	require.NoError(t, err)
-	require.Len(t, tables, 4)
+	require.Len(t, tables, 5)
 	_, err = p.Tables(t.Context(), plugin.TableOptions{Tables: []string{"nope"}})
 	require.Equal(t, CodeUnknownTable, usererror.CodeOf(err))
 	require.ErrorContains(t, err, "servicenow_incidents")
@@ -86,7 +86,7 @@ func TestMessagesComeInOrder(t *testing.T) {
 	for i, m := range messages {
 		switch m := m.(type) {
 		case *message.SyncMigrateTable:
-			require.True(t, i < 4 || i == len(messages)-1, "without a backend the tables are migrated once, that of reports once more behind its rows")
+			require.True(t, i < 5 || i == len(messages)-1, "without a backend the tables are migrated once, that of reports once more behind its rows")
 			require.True(t, m.Table.IsIncremental)
 		case *message.SyncInsert:
 			require.LessOrEqual(t, m.Record.NumRows(), int64(1000))

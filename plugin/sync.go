@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/cloudquery/plugin-sdk/v4/message"
 	"github.com/cloudquery/plugin-sdk/v4/plugin"
 	"github.com/cloudquery/plugin-sdk/v4/scheduler"
+	"github.com/cloudquery/plugin-sdk/v4/schema"
 	"github.com/google/uuid"
 
 	"github.com/cqservicenow/cq-source-servicenow/client"
@@ -40,7 +42,7 @@ const (
 //  1. stored cursors are read, and every instance is signed in to and looked up
 //  2. the tables are migrated
 //  3. each table is streamed, and its cursor follows its last row in the same stream
-//  4. the reports on the tables follow when all have been read
+//  4. when all have been read, what was deleted is found and sent, each table's behind its rows, and the reports follow
 //
 // An error of any table fails the sync in the end, after the others were read: the CLI takes a sync without an error for
 // a complete one, and would delete the rows of a table that was read in part as stale.
@@ -62,6 +64,11 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 		s.logger.Info().Msg("nothing to sync: every instance is paused, or read by another shard")
 		return nil
 	}
+	for _, i := range instances {
+		if err := client.CheckDeletes(&i.Instance, state); err != nil {
+			return err
+		}
+	}
 	clients, prepareErr := s.prepare(ctx, instances, wanted.Get(resources.TablesTable) != nil)
 	if len(clients) == 0 {
 		return prepareErr
@@ -69,10 +76,14 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 	tables, err := filter(declare(incidentFields(clients)), options.Tables, options.SkipTables, options.SkipDependentTables)
 	running := client.NewSync(clients, client.SyncOptions{
 		State: state, DeterministicID: options.DeterministicCQID, Messages: res, Shard: shard, Plan: s.plan, Allocator: s.allocator,
-		Run: uuid.NewString(), Report: tables.Get(resources.SyncReportTable),
+		Run: uuid.NewString(), Tables: tables, Compared: recordTables(tables),
+		Report: tables.Get(resources.SyncReportTable), Deleted: tables.Get(resources.DeletedRecordsTable),
 	})
 	defer running.Close()
 	if err != nil {
+		return err
+	}
+	if err := running.ReadBack(ctx); err != nil {
 		return err
 	}
 	err = scheduler.NewScheduler(
@@ -87,6 +98,13 @@ func (s *source) Sync(ctx context.Context, options plugin.SyncOptions, res chan<
 		return incomplete(err)
 	}
 	return nil
+}
+
+// recordTables are the tables of records, whose rows can be compared with the instance.
+func recordTables(tables schema.Tables) schema.Tables {
+	return slices.DeleteFunc(slices.Clone(tables), func(t *schema.Table) bool {
+		return t.Name != resources.IncidentsTable && t.Name != resources.AttachmentsTable
+	})
 }
 
 func incomplete(err error) error {

@@ -23,7 +23,7 @@ func (*source) Tables(_ context.Context, options plugin.TableOptions) (schema.Ta
 }
 
 func declare(incidentFields []dictionary.Field) schema.Tables {
-	return schema.Tables{resources.Tables(), resources.Incidents(incidentFields), resources.Attachments(), resources.SyncReport()}
+	return schema.Tables{resources.Tables(), resources.Incidents(incidentFields), resources.Attachments(), resources.DeletedRecords(), resources.SyncReport()}
 }
 
 func filter(tables schema.Tables, include, skip []string, skipDependent bool) (schema.Tables, error) {

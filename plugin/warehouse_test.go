@@ -198,6 +198,16 @@ func (w *warehouse) value(query string, args ...any) string {
 	return rows[0][0]
 }
 
+// exec changes the database behind the sync's back.
+func (w *warehouse) exec(query string, args ...any) {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", w.database)
+	require.NoError(w.t, err)
+	defer db.Close()
+	_, err = db.ExecContext(w.t.Context(), query, args...)
+	require.NoError(w.t, err)
+}
+
 // requireIncidents checks that the destination has just the incidents of the source, in the states in which they are.
 func (w *warehouse) requireIncidents() {
 	w.t.Helper()

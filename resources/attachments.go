@@ -53,6 +53,9 @@ func Attachments() *schema.Table {
 				Display: servicenow.Values,
 				Of:      cl.FilesFingerprint(fieldNames(fields)),
 				Keep:    parents.Keep,
+
+				KeepFields: []string{"table_name", "table_sys_id"},
+				Classes:    classes(cl, "sys_attachment"),
 			}
 			files, err := cl.Files(ctx)
 			if err != nil {

@@ -54,9 +54,17 @@ func Incidents(fields []dictionary.Field) *schema.Table {
 				Of:      cl.Fingerprint("incident", append(fieldNames(cl.IncidentFields()), cl.RecordMark())),
 				Keep:    cl.Selection.Keep,
 				Beside:  store,
+				Classes: classes(cl, "incident"),
+				// ServiceNow deletes the files with their record.
+				Followers: map[string]string{AttachmentsTable: "incident_sys_id"},
 			})
 		}),
 	})
+}
+
+// classes are a table's name and those of the tables that extend it.
+func classes(cl *client.Client, table string) []string {
+	return append([]string{table}, cl.Tables.Table(table).Descendants...)
 }
 
 // OutOfBoxIncidentFields are the incident's fields on a fresh instance.

@@ -11,7 +11,7 @@ import (
 )
 
 func all() schema.Tables {
-	return schema.Tables{Tables(), Incidents(OutOfBoxIncidentFields()), Attachments(), SyncReport()}
+	return schema.Tables{Tables(), Incidents(OutOfBoxIncidentFields()), Attachments(), DeletedRecords(), SyncReport()}
 }
 
 func TestTablesAreValid(t *testing.T) {
@@ -20,9 +20,12 @@ func TestTablesAreValid(t *testing.T) {
 	require.NoError(t, tables.ValidateDuplicateTables())
 	for _, table := range tables {
 		require.True(t, table.IsIncremental, table.Name)
-		if table.Name == SyncReportTable {
+		switch table.Name {
+		case SyncReportTable:
 			require.Equal(t, []string{"instance", "name", "table_name", "run_id"}, table.PrimaryKeys())
-		} else {
+		case DeletedRecordsTable:
+			require.Equal(t, []string{"instance", "table_name", "sys_id"}, table.PrimaryKeys())
+		default:
 			require.Equal(t, []string{"instance", "sys_id"}, table.PrimaryKeys(), table.Name)
 			require.True(t, table.Columns.Get("sys_updated_on").IncrementalKey, table.Name)
 		}

@@ -47,6 +47,7 @@ func SyncReport() *schema.Table {
 	number("rows_new", "Rows of records that were created since the last sync; NULL for other than incremental syncs.")
 	number("rows_changed", "Rows of records that changed since the last sync. Other rows lie in the overlap and were sent before.")
 	number("rows_deleted", "Rows of records that were found to be deleted.")
+	number("rows_repaired", "Rows sent again because the destination lacked them or had them in another state, as a sweep or `reconcile` found.")
 	number("pages", "Pages of the window that were read.")
 	number("pages_short", "Pages that held fewer rows than asked for although the instance counted more, as row security leaves them.")
 	add(types.ExtensionTypes.JSON, "fields_hidden", "Names of fields that the dictionary has and that no record had: field security hides them from the signed-in user.")

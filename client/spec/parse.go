@@ -147,6 +147,7 @@ func unmarshal(data []byte, s *Spec) error {
 		named.Incidents.Fields = slices.Clone(s.Incidents.Fields)
 		named.Attachments.ExtractText = clone(s.Attachments.ExtractText)
 		named.Attachments.SignedURLs = clone(s.Attachments.SignedURLs)
+		named.DeleteGuard = clone(s.DeleteGuard)
 		if err := json.Unmarshal(item, &named); err != nil {
 			return err
 		}
@@ -231,6 +232,14 @@ func textProblems(doc any, location []string) []Problem {
 		_, err := ParseSize(text)
 		return err
 	}, "attachments", "max_size")
+	check(func(text string) error {
+		_, err := ParseEvery(text)
+		return err
+	}, "sweep_every")
+	check(func(text string) error {
+		_, err := ParseShare(text)
+		return err
+	}, "delete_guard")
 	block, _ := doc.(map[string]any)
 	items, _ := block["instances"].([]any)
 	for i, item := range items {

@@ -81,9 +81,42 @@ type Instance struct {
 	// 168h.
 	Overlap configtype.Duration `json:"overlap,omitempty"`
 
-	// How deleted records are found. This version knows `none`.
-	Deletes string `json:"deletes,omitempty" jsonschema:"enum=none,default=none"`
+	// How deleted records are found. `audit` reads what the instance notes about deletes (`sys_audit_delete`) with every sync;
+	// `sweep` compares the destination's rows with the records of the instance from time to time, and so finds what is noted
+	// nowhere, archived records among them. Both need `backend_options`.
+	Deletes string `json:"deletes,omitempty" jsonschema:"enum=none,enum=audit,enum=sweep,default=none"`
+
+	// How often the destination is swept: a time such as `24h`, or a number of syncs such as `10 syncs`. The default is `24h` with
+	// `deletes: sweep`, and never with `deletes: audit`, which takes the key as well.
+	SweepEvery Every `json:"sweep_every,omitzero"`
+
+	// What becomes of the rows of deleted records: `remove` removes them from the destination, `keep` keeps them, and `auto`
+	// removes them where the destination is known to be able to (PostgreSQL, SQLite, ClickHouse). Whatever is chosen, the
+	// table `servicenow_deleted_records` gets a row for each, if the config names it.
+	DeletedRows string `json:"deleted_rows,omitempty" jsonschema:"enum=auto,enum=remove,enum=keep,default=auto"`
+
+	// The largest share of a table's rows that one sync may take for deleted. What goes beyond is an error and nothing is
+	// removed, since lost rights look like deletes.
+	DeleteGuard *Share `json:"delete_guard,omitempty"`
+
+	// Whether each sync compares its tables with the instance, range by range, and repairs rows that are missing in the
+	// destination or differ. Needs `backend_options`.
+	Reconcile bool `json:"reconcile,omitempty" jsonschema:"default=false"`
 }
+
+// Choices of Instance.Deletes.
+const (
+	DeletesNone  = "none"
+	DeletesAudit = "audit"
+	DeletesSweep = "sweep"
+)
+
+// Choices of Instance.DeletedRows.
+const (
+	DeletedRowsAuto   = "auto"
+	DeletedRowsRemove = "remove"
+	DeletedRowsKeep   = "keep"
+)
 
 // Auth is the sign-in of one instance.
 type Auth struct {
@@ -245,6 +278,9 @@ const (
 	defaultSigned  = time.Hour
 	maxSigned      = 7 * 24 * time.Hour // the longest that S3 signs for
 	defaultMaxSize = 50 << 20
+
+	defaultSweepEvery  = 24 * time.Hour
+	defaultDeleteGuard = 0.1
 )
 
 // setDefaults fills what the user left out. PageSize and Concurrency stay 0, which is adaptive.
@@ -253,7 +289,17 @@ func (i *Instance) setDefaults() {
 		i.Overlap = configtype.NewDuration(defaultOverlap)
 	}
 	if i.Deletes == "" {
-		i.Deletes = "none"
+		i.Deletes = DeletesNone
+	}
+	if i.Deletes == DeletesSweep && i.SweepEvery == (Every{}) {
+		i.SweepEvery = Every{Time: defaultSweepEvery}
+	}
+	if i.DeletedRows == "" {
+		i.DeletedRows = DeletedRowsAuto
+	}
+	if i.DeleteGuard == nil {
+		share := Share(defaultDeleteGuard)
+		i.DeleteGuard = &share
 	}
 	if i.Incidents.Record == "" {
 		if i.Incidents.Record = RecordColumn; i.Attachments.BlobURL != "" {

@@ -53,7 +53,7 @@ func TestParseReportsEveryFaultAtOnce(t *testing.T) {
 	_, err := Parse([]byte(`{
 		"instance_subdomain":"example.service-now.com", "instance_url":"http://itsm.example.com/path", "page_size":"many", "concurrency":65,
 		"auth":{"grant_type":"client_credential","client_id":"id","client_secrets":"canary-secret"},
-		"incidents":{"sys_ids":["a b"],"fields":["Number"]}, "attachment":{}, "overlap":"soon", "deletes":"sweep"}`))
+		"incidents":{"sys_ids":["a b"],"fields":["Number"]}, "attachment":{}, "overlap":"soon", "deletes":"always"}`))
 	require.Equal(t, CodeInvalid, usererror.CodeOf(err))
 	var invalid *InvalidError
 	require.True(t, errors.As(err, &invalid))

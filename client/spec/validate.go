@@ -51,8 +51,15 @@ func (v *validator) instance(prefix string, i *Instance) {
 	v.auth(prefix+"auth.", &i.Auth)
 	v.incidents(prefix+"incidents.", &i.Incidents)
 	v.attachments(prefix+"attachments.", &i.Attachments)
+	v.deletes(prefix, i)
 	if i.Incidents.Record != RecordColumn && i.Attachments.BlobURL == "" {
 		v.add(prefix+"incidents.record", "say in attachments.blob_url where the files go, or write column")
+	}
+}
+
+func (v *validator) deletes(prefix string, i *Instance) {
+	if i.Deletes == DeletesNone && i.SweepEvery != (Every{}) {
+		v.add(prefix+"sweep_every", "nothing is swept with deletes: none; write deletes: sweep, or remove this key")
 	}
 }
 

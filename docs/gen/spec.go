@@ -121,7 +121,7 @@ func (r *reference) block(t reflect.Type, def, indent string, defaults map[strin
 		if inner.Kind() == reflect.Slice {
 			inner = inner.Elem()
 		}
-		if _, isBlock := r.defs[inner.Name()]; isBlock && inner.Kind() == reflect.Struct && inner.Name() != "Duration" {
+		if _, isBlock := r.defs[inner.Name()]; isBlock && inner.Kind() == reflect.Struct && inner.Name() != "Duration" && inner != reflect.TypeFor[spec.Every]() {
 			below, _ := defaults[key].(map[string]any)
 			if err := r.block(inner, inner.Name(), indent+"  ", below); err != nil {
 				return err
@@ -135,8 +135,13 @@ func (*reference) typeOf(t reflect.Type) string {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem() // which tells an absent key from its zero value
 	}
-	if t == reflect.TypeFor[spec.Size]() {
+	switch t {
+	case reflect.TypeFor[spec.Size]():
 		return "`size`"
+	case reflect.TypeFor[spec.Every]():
+		return "`duration` or number of syncs"
+	case reflect.TypeFor[spec.Share]():
+		return "`percentage`"
 	}
 	switch t.Kind() {
 	case reflect.String:

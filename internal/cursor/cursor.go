@@ -49,6 +49,10 @@ type Cursor struct {
 	Before *Cursor `json:"before,omitempty"`
 	// Repeated says that the sync was there because rows of the one before it were missing.
 	Repeated bool `json:"repeated,omitempty"`
+	// Syncs counts the syncs since what the cursor stands for was done, where that is done every so many syncs.
+	Syncs int `json:"syncs,omitempty"`
+	// Oldest is the stamp of the oldest record of a table that forgets its oldest records.
+	Oldest string `json:"oldest,omitempty"`
 }
 
 // Alone returns the cursor without what belongs to the proof of its rows.
