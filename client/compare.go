@@ -24,6 +24,18 @@ func (c *Client) wholeRange() idRange {
 	return idRange{after: ids.Above, through: ids.Through}
 }
 
+// clauses narrow a query to the range.
+func (r idRange) clauses() []servicenow.Clause {
+	var clauses []servicenow.Clause
+	if r.after != "" {
+		clauses = append(clauses, servicenow.Clause{Field: "sys_id", Operator: ">", Value: r.after})
+	}
+	if r.through != "" {
+		clauses = append(clauses, servicenow.Clause{Field: "sys_id", Operator: "<=", Value: r.through})
+	}
+	return clauses
+}
+
 // split cuts a range in 16 parts at most, by the next hexadecimal digit; ids that begin with none of them lie in the first
 // or the last.
 func (r idRange) split() []idRange {
@@ -212,13 +224,7 @@ func (c *Client) differing(ctx context.Context, t *tally, r idRange, depth int) 
 	case len(t.reading.Queries) != 1:
 		return []idRange{r}, nil
 	}
-	clauses := []servicenow.Clause{{Field: "sys_updated_on", Operator: "<", Value: t.start.UpdatedOn}}
-	if r.after != "" {
-		clauses = append(clauses, servicenow.Clause{Field: "sys_id", Operator: ">", Value: r.after})
-	}
-	if r.through != "" {
-		clauses = append(clauses, servicenow.Clause{Field: "sys_id", Operator: "<=", Value: r.through})
-	}
+	clauses := append(r.clauses(), servicenow.Clause{Field: "sys_updated_on", Operator: "<", Value: t.start.UpdatedOn})
 	sums, ok, err := c.trySum(ctx, t.reading.From, t.reading.Queries[0].And(clauses...))
 	if err != nil {
 		return nil, err

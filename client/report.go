@@ -19,8 +19,8 @@ const (
 	verdictFailed     = "failed"
 )
 
-// Finish ends a sync whose tables were read. It finds what was deleted, now that no rows are on their way; it says in the log what was done to each table, and sends the same as rows
-// where the config names the table of reports.
+// Finish ends a sync whose tables were read. It finds what was deleted, now that no rows are on their way; it says in the log
+// what was done to each table, and sends the same as rows where the config names the table of reports.
 func (s *Sync) Finish(ctx context.Context) error {
 	if s.options.Plan != nil {
 		return nil
@@ -38,7 +38,10 @@ func (s *Sync) Finish(ctx context.Context) error {
 		t.log()
 		rows = append(rows, t.report(s.options.Run))
 	}
-	if s.options.Report == nil || len(rows) == 0 || ctx.Err() != nil {
+	if err := ctx.Err(); err != nil {
+		return err // nobody takes messages any more
+	}
+	if s.options.Report == nil || len(rows) == 0 {
 		return nil
 	}
 	if err := s.sendRows(ctx, s.options.Report, rows); err != nil {
@@ -63,7 +66,7 @@ func (c *Client) countSource(ctx context.Context, t *tally) (int, error) {
 	if c.sync.options.Report == nil || t.mode == modeIncremental || t.reading == nil || len(t.reading.Queries) != 1 {
 		return -1, nil
 	}
-	return c.tryCount(ctx, t.reading.From, t.reading.Queries[0])
+	return c.tryCount(ctx, t.reading.From, t.reading.Queries[0].And(c.wholeRange().clauses()...))
 }
 
 // unexplained is how many rows were counted and never shown, less those that went away during the sync.

@@ -387,3 +387,55 @@ func startPostgreSQL(t *testing.T) string {
 	t.Cleanup(func() { run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop") })
 	return address
 }
+
+// Deleted records go, and lost rows come back, in CloudQuery's own destinations: what they hold is read back from them.
+func TestRealCLIDeletes(t *testing.T) {
+	tool(t, envCLI)
+	for _, destination := range []string{"sqlite", "postgresql"} {
+		for _, deletes := range []string{"audit", "sweep"} {
+			t.Run(destination+" "+deletes, func(t *testing.T) {
+				clock, skew := skewed()
+				w := newWorld(t, emulator.Config{Incidents: 1500, Attachments: 100, Now: clock})
+				w.spec["deletes"], w.spec["reconcile"] = deletes, true
+				w.spec["verify_writes"] = "never" // which would read everything again before
+				if deletes == "sweep" {
+					w.spec["sweep_every"] = "1 syncs"
+				}
+				var path string
+				var db *sql.DB
+				var err error
+				if destination == "sqlite" {
+					path = tool(t, envSQLite)
+					db, err = sql.Open("sqlite", w.database)
+				} else {
+					path = tool(t, envPostgreSQL)
+					w.database = "postgres://postgres@" + startPostgreSQL(t) + "/postgres?sslmode=disable"
+					db, err = sql.Open("pgx", w.database)
+				}
+				require.NoError(t, err)
+				defer db.Close()
+				w.mustCLI(w.config("local", path), "sync")
+				skew.Add(int64(time.Hour))
+				ids := w.SysIDs("incident")
+				for _, id := range ids[:40] {
+					w.Delete("incident", id)
+				}
+				w.Restore(ids[5])
+				lost := ids[700]
+				_, err = db.Exec(`DELETE FROM servicenow_incidents WHERE sys_id = '` + lost + `'`)
+				require.NoError(t, err)
+				out := w.mustCLI(w.config("local", path), "sync")
+				var rows, files, noted, repaired int
+				for query, to := range map[string]*int{
+					`SELECT count(*) FROM servicenow_incidents`: &rows,
+					`SELECT count(*) FROM servicenow_attachments WHERE incident_sys_id NOT IN (SELECT sys_id FROM servicenow_incidents)`:         &files,
+					`SELECT count(*) FROM servicenow_deleted_records WHERE table_name = 'servicenow_incidents' AND found_by = '` + deletes + `'`: &noted,
+					`SELECT sum(rows_repaired) FROM servicenow_sync_report WHERE table_name = 'servicenow_incidents'`:                            &repaired,
+				} {
+					require.NoError(t, db.QueryRow(query).Scan(to), query)
+				}
+				require.Equal(t, []int{1461, 0, 39, 1}, []int{rows, files, noted, repaired}, out)
+			})
+		}
+	}
+}

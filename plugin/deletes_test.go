@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloudquery/plugin-sdk/v4/message"
+	"github.com/cloudquery/plugin-sdk/v4/plugin"
 	"github.com/stretchr/testify/require"
 
 	"github.com/cqservicenow/cq-source-servicenow/client"
@@ -382,4 +383,53 @@ func TestReconcileRepairsWhatWasLost(t *testing.T) {
 	w.requireReport("servicenow_incidents", map[string]string{"verdict": "complete", "rows_deleted": "0", "rows_repaired": "0",
 		"reason": "1 rows of the destination belong to records that are hidden from the signed-in user; 1 rows of the destination have no record any more"})
 	require.Equal(t, "5000", w.value(`SELECT count(*) FROM servicenow_incidents`))
+}
+
+// Each of several shards finds the deletes among its own rows, and takes none of the others' for deleted.
+func TestShardsFindTheirDeletes(t *testing.T) {
+	for key, value := range map[string]any{"deletes": "sweep", "reconcile": true} {
+		t.Run(key, func(t *testing.T) {
+			w := newWarehouse(t, emulator.Config{Incidents: 300, Attachments: 40})
+			w.spec[key] = value
+			w.spec["verify_writes"] = "never" // which would read everything again before
+			both := func() {
+				for n := range 2 {
+					w.shard = &plugin.Shard{Num: int32(n + 1), Total: 2}
+					w.mustSync()
+				}
+				w.pass(24 * time.Hour)
+			}
+			both()
+			w.requireIncidents()
+			ids := w.SysIDs("incident")
+			if key == "deletes" {
+				for i := range 10 {
+					w.Archive("incident", ids[i*29])
+				}
+			}
+			w.exec(`DELETE FROM servicenow_incidents WHERE sys_id IN (?, ?)`, ids[1], ids[298])
+			both()
+			w.requireIncidents()
+			require.Equal(t, "2", w.value(`SELECT sum(rows_repaired) FROM servicenow_sync_report`))
+		})
+	}
+}
+
+// A full sync has met every record, so its sweep lists none.
+func TestAFullSyncSweepsByWhatItMet(t *testing.T) {
+	w := newWarehouse(t, emulator.Config{Incidents: 300, Attachments: -1})
+	w.mustSync()
+	w.spec["deletes"] = "sweep"
+	gone := w.SysIDs("incident")[:3]
+	for _, id := range gone {
+		w.Archive("incident", id)
+	}
+	w.exec(`DELETE FROM cq_state`)
+	w.ResetRequests()
+	w.mustSync()
+	w.requireIncidents()
+	w.requireDeletedBy("servicenow_incidents", "sweep", gone...)
+	for _, r := range w.Requests() {
+		require.NotEqual(t, "ORDERBYsys_id", r.Query.Get("sysparm_query"), "no list of sys_ids")
+	}
 }

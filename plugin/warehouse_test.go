@@ -40,6 +40,7 @@ type warehouse struct {
 	spec     map[string]any
 	tables   []string
 	backend  bool
+	shard    *plugin.Shard
 	clock    atomic.Int64
 	log      bytes.Buffer              // of the last sync
 	watch    func(message.SyncMessage) // sees every message before the destination
@@ -78,7 +79,7 @@ func (w *warehouse) sync() error {
 	dest, err := sqlitedest.Open(ctx, zerolog.Nop(), sqlitedest.Spec{ConnectionString: w.database}, nil)
 	require.NoError(w.t, err)
 	defer func() { require.NoError(w.t, dest.Close(ctx)) }()
-	options := plugin.SyncOptions{Tables: w.tables}
+	options := plugin.SyncOptions{Tables: w.tables, Shard: w.shard}
 	if w.backend {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(w.t, err)
