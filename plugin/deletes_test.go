@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -255,7 +256,10 @@ func TestDeletesWhileTheSyncRuns(t *testing.T) {
 			for _, id := range ids[:20] {
 				w.Delete("incident", id)
 			}
+			var mu sync.Mutex
 			w.OnRequest(func(n int, r *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
 				if n%2 == 1 || n > 30 {
 					return
 				}

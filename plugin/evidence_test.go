@@ -127,7 +127,7 @@ type evidenceWorld struct {
 
 func newEvidenceWorld(t *testing.T, verify string) *evidenceWorld {
 	t.Helper()
-	w := &evidenceWorld{t: t, Emulator: emulator.New(emulator.Config{Incidents: 2500, Attachments: -1}), lossyDestination: &lossyDestination{
+	w := &evidenceWorld{t: t, Emulator: emulator.New(emulator.Config{Incidents: 400, Attachments: -1}), lossyDestination: &lossyDestination{
 		name: "sqlite", tables: map[string]map[string][]arrow.Array{}, fields: map[string][]string{}, reads: map[string]int{},
 	}}
 	server := httptest.NewServer(w.Emulator)
@@ -187,13 +187,13 @@ func (w *evidenceWorld) losing(n int) {
 
 func TestRowsThatDidNotArriveAreSentAgain(t *testing.T) {
 	w := newEvidenceWorld(t, "auto")
-	w.losing(700)
-	require.Equal(t, 2500, w.sync())
-	require.Equal(t, 1800, w.arrived())
+	w.losing(100)
+	require.Equal(t, 400, w.sync())
+	require.Equal(t, 300, w.arrived())
 	w.losing(0)
-	require.Equal(t, 2500, w.sync(), "a full load without all of its rows is repeated")
+	require.Equal(t, 400, w.sync(), "a full load without all of its rows is repeated")
 	require.Contains(t, w.log.String(), "SN-STATE-002")
-	require.Equal(t, 2500, w.arrived())
+	require.Equal(t, 400, w.arrived())
 	require.Zero(t, w.sync())
 	require.NotContains(t, w.log.String(), "SN-STATE")
 
@@ -209,7 +209,7 @@ func TestRowsThatDidNotArriveAreSentAgain(t *testing.T) {
 	w.losing(0)
 	require.Equal(t, 40, w.sync(), "only the window without its rows is repeated")
 	require.Contains(t, w.log.String(), "SN-STATE-002")
-	require.Equal(t, 2520, w.arrived())
+	require.Equal(t, 420, w.arrived())
 	w.sync()
 	require.NotContains(t, w.log.String(), "SN-STATE")
 }
@@ -218,8 +218,8 @@ func TestRowsThatNeverArriveAreNotSentForever(t *testing.T) {
 	w := newEvidenceWorld(t, "auto")
 	bad := w.SysIDs("incident")[7]
 	w.lose = func(table, id string) bool { return table == resources.IncidentsTable && strings.Contains(id, bad) }
-	require.Equal(t, 2500, w.sync())
-	require.Equal(t, 2500, w.sync(), "once")
+	require.Equal(t, 400, w.sync())
+	require.Equal(t, 400, w.sync(), "once")
 	require.Zero(t, w.sync())
 	require.Contains(t, w.log.String(), "SN-STATE-002")
 	require.Zero(t, w.sync())

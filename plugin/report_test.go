@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,12 +88,13 @@ func TestReportCountsRowsThatComeTwice(t *testing.T) {
 		stamps[id] = record["sys_updated_on"] + id
 	}
 	slices.SortFunc(ids, func(a, b string) int { return strings.Compare(stamps[a], stamps[b]) })
-	pages := 0
+	w.spec["concurrency"] = 1 // in order, so that what is read when the fifth page is asked for is known
+	var pages atomic.Int64
 	w.OnRequest(func(_ int, r *http.Request) {
 		if !strings.HasSuffix(r.URL.Path, "/table/incident") || !strings.Contains(r.URL.RawQuery, "ORDERBYsys_updated_on") {
 			return
 		}
-		if pages++; pages == 5 {
+		if pages.Add(1) == 5 {
 			for _, id := range ids[:17] {
 				w.Update("incident", id, map[string]string{"state": "2"})
 			}
