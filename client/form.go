@@ -12,6 +12,7 @@ import (
 	"github.com/cqservicenow/cq-source-servicenow/internal/arrowjson"
 	"github.com/cqservicenow/cq-source-servicenow/internal/dictionary"
 	"github.com/cqservicenow/cq-source-servicenow/internal/extract"
+	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
 	"github.com/cqservicenow/cq-source-servicenow/internal/textview"
 )
 
@@ -28,6 +29,22 @@ type Form struct {
 // Column fills the column `text`.
 func (f *Form) Column() arrowjson.Column {
 	return arrowjson.Column{Source: arrowjson.Composed, Of: f.view.Fields(), Compose: f.view.Append}
+}
+
+// Text is what the column `text` has of a record, which holds both values of each field.
+func (f *Form) Text(record servicenow.Record) (string, error) {
+	var fields map[string]struct {
+		Value   string `json:"value"`
+		Display string `json:"display_value"`
+	}
+	if err := json.Unmarshal(record, &fields); err != nil {
+		return "", fmt.Errorf("reading an incident: %w", err)
+	}
+	values := make([]arrowjson.Halves, len(f.view.Fields()))
+	for i, name := range f.view.Fields() {
+		values[i] = arrowjson.Halves{Stored: []byte(fields[name].Value), Shown: []byte(fields[name].Display)}
+	}
+	return string(f.view.Append(nil, values)), nil
 }
 
 // IncidentForm reads the layout of the incident's Default view. Where the spec names fields, the text shows these alone.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -42,6 +43,17 @@ type Browser struct {
 	Item  int
 	// SysIDs and Numbers are those of the spec.
 	SysIDs, Numbers []string
+
+	form func(context.Context) (*client.Form, error)
+}
+
+// Text shows an incident as a sync writes it into the column `text`. The form is read from the instance once.
+func (b *Browser) Text(ctx context.Context, incident servicenow.Record) (string, error) {
+	form, err := b.form(ctx)
+	if err != nil {
+		return "", err
+	}
+	return form.Text(incident)
 }
 
 // Browse signs in to an instance of a spec and looks up what listing needs to know.
@@ -79,6 +91,19 @@ func Browse(ctx context.Context, logger zerolog.Logger, data []byte, o BrowseOpt
 		cfg.LastSynced = func(ctx context.Context, kind listing.Kind, keys []string) map[string]time.Time {
 			return o.LastSynced(ctx, c.InstanceName, kind, keys)
 		}
+	}
+	var mu sync.Mutex
+	var form *client.Form
+	b.form = func(ctx context.Context) (*client.Form, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if form == nil { // a preview that was left in between may have cancelled it
+			var err error
+			if form, err = c.IncidentForm(ctx); err != nil {
+				return nil, err
+			}
+		}
+		return form, nil
 	}
 	b.Lister, b.Label = listing.New(cfg), c.Label()
 	return b, nil

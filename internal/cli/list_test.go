@@ -273,7 +273,7 @@ func TestPick(t *testing.T) {
 	o := listOptions{config: config, instance: "production", pick: true, request: listing.Request{Kind: listing.Incident, Query: "numberSTARTSWITHINC7"}}
 	_, b, err := o.browse(t.Context(), zerolog.Nop(), true)
 	require.NoError(t, err)
-	cfg, err := pickerConfig(t.Context(), b, o, recordText)
+	cfg, err := pickerConfig(t.Context(), b, o)
 	require.NoError(t, err)
 	require.Equal(t, "Incidents of production", cfg.Title)
 	require.Len(t, cfg.Chosen, 2)
@@ -288,7 +288,7 @@ func TestPick(t *testing.T) {
 	text, err := cfg.Preview(t.Context(), ids[3])
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(text, "INC7000003 · In Progress · "), text)
-	require.Contains(t, text, "Description:\nWords")
+	require.Contains(t, text, "Description: Words", "the form of the Default view")
 
 	o.write = config
 	require.NoError(t, os.Chmod(config, 0o640))

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,7 +49,7 @@ func (a *app) runPick(ctx context.Context, o listOptions) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := pickerConfig(ctx, browser, o, recordText)
+	cfg, err := pickerConfig(ctx, browser, o)
 	if err != nil {
 		return err
 	}
@@ -74,8 +75,8 @@ func (a *app) runPick(ctx context.Context, o listOptions) error {
 	return nil
 }
 
-// pickerConfig connects the picker to an instance; text makes the preview of a record.
-func pickerConfig(ctx context.Context, b *plugin.Browser, o listOptions, text func(servicenow.Record) string) (picker.Config, error) {
+// pickerConfig connects the picker to an instance.
+func pickerConfig(ctx context.Context, b *plugin.Browser, o listOptions) (picker.Config, error) {
 	search := func(ctx context.Context, r listing.Request) (picker.Page, error) {
 		r.Kind = listing.Incident
 		var found picker.Page
@@ -106,7 +107,11 @@ func pickerConfig(ctx context.Context, b *plugin.Browser, o listOptions, text fu
 			if err != nil || record == nil {
 				return "", err
 			}
-			return text(record), nil
+			text, err := b.Text(ctx, record)
+			if err != nil {
+				return "", err
+			}
+			return headline(record) + "\n" + text, nil
 		},
 	}
 	for ids := range slices.Chunk(b.SysIDs, pickPage) {
@@ -127,40 +132,34 @@ func pickerConfig(ctx context.Context, b *plugin.Browser, o listOptions, text fu
 	return cfg, nil
 }
 
-// recordText shows the fields of an incident that tell most.
-func recordText(record servicenow.Record) string {
-	fields := map[string]json.RawMessage{}
-	if json.Unmarshal(record, &fields) != nil {
+// headline tells an incident from others in a line or two; its form need not begin with that.
+func headline(record servicenow.Record) string {
+	var fields struct {
+		Number, State, Priority, Short half
+	}
+	raw := map[string]json.RawMessage{}
+	if json.Unmarshal(record, &raw) != nil {
 		return ""
 	}
-	shown := func(name string) string {
-		var half struct {
-			Value   string `json:"value"`
-			Display string `json:"display_value"`
-		}
-		if json.Unmarshal(fields[name], &half) != nil {
-			return ""
-		}
-		if half.Display != "" {
-			return half.Display
-		}
-		return half.Value
+	for name, into := range map[string]*half{"number": &fields.Number, "state": &fields.State, "priority": &fields.Priority, "short_description": &fields.Short} {
+		_ = json.Unmarshal(raw[name], into) // what is not there is not shown
 	}
-	var head []string
-	for _, field := range []string{"number", "state", "priority"} {
-		if text := termtext.Line(shown(field)); text != "" {
-			head = append(head, text)
+	var parts []string
+	for _, field := range []half{fields.Number, fields.State, fields.Priority} {
+		if text := termtext.Line(field.shown()); text != "" {
+			parts = append(parts, text)
 		}
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s\n", strings.Join(head, " · "), termtext.Line(shown("short_description")))
-	for _, field := range []struct{ name, label string }{{"description", "Description"}, {"comments", "Comments"}} {
-		if text := strings.TrimSpace(shown(field.name)); text != "" {
-			fmt.Fprintf(&b, "\n%s:\n%s\n", field.label, text)
-		}
-	}
-	return b.String()
+	return strings.Join(parts, " · ") + "\n" + termtext.Line(fields.Short.shown()) + "\n"
 }
+
+// half is both values of a field.
+type half struct {
+	Value   string `json:"value"`
+	Display string `json:"display_value"`
+}
+
+func (h half) shown() string { return cmp.Or(h.Display, h.Value) }
 
 func printChosen(w io.Writer, chosen []picker.Row) {
 	fmt.Fprint(w, "incidents:\n  sys_ids:\n")
