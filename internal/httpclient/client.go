@@ -6,6 +6,8 @@ import (
 	"net/http"
 
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Config holds validated values; the zero value of a field means what its comment says.
@@ -27,6 +29,8 @@ type Config struct {
 	UserAgent string
 	// Counters are added to as requests run; nil counts nowhere.
 	Counters *Counters
+	// Tracer makes the spans of requests; nil is CloudQuery's, which exports what the config's otel_endpoint asks for.
+	Tracer trace.Tracer
 	// Base is the innermost transport; nil is NewTransport().
 	Base http.RoundTripper
 }
@@ -36,7 +40,7 @@ type Config struct {
 //	limiter     an in-flight slot, the pauses and the hourly budget, before a token is chosen that could expire while waiting
 //	body limit  counts what gzip unpacked, so a small bomb is caught
 //	gzip        asks for it and unpacks it
-//	log         outside auth, so it never sees a token
+//	trace, log  outside auth, so they never see a token
 //	auth        adds the credentials; may send a request twice after a 401
 //	wire        User-Agent and counters, and a replay's share of the budget
 //	base        connections, proxy, TLS
@@ -59,6 +63,11 @@ func New(cfg Config) (*http.Client, error) {
 		next = cfg.Auth(next)
 	}
 	next = &logTransport{next: next, logger: cfg.Logger}
+	tracer := cfg.Tracer
+	if tracer == nil {
+		tracer = otel.Tracer("io.cloudquery")
+	}
+	next = &traceTransport{next: next, tracer: tracer}
 	next = newGzipTransport(next)
 	next = &bodyLimitTransport{next: next, limit: cfg.MaxBody}
 	next = &limiterTransport{next: next, gate: newGate(cfg, counters), budget: budget}
