@@ -25,7 +25,7 @@ func kills(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(os.Getenv("E2E_KILLS"))
 	if err != nil {
-		return 4
+		return 3
 	}
 	return n
 }

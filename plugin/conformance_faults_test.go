@@ -20,7 +20,7 @@ import (
 	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
 )
 
-// envMatrix makes the matrix of faults larger: so many positions and mixtures instead of ten.
+// envMatrix makes the matrix of faults larger: so many positions and mixtures instead of four.
 const envMatrix = "CONFORMANCE_POSITIONS"
 
 // passingFaults are those that a sync must outlast.
@@ -65,7 +65,7 @@ type tally struct{ syncs, trials, hits atomic.Int64 }
 
 // TestConformanceToFaults runs every fault at every n-th request, alone and mixed, in full and incremental syncs.
 func TestConformanceToFaults(t *testing.T) {
-	positions, thorough := 10, false
+	positions, thorough := 4, false
 	if text := os.Getenv(envMatrix); text != "" {
 		var err error
 		positions, err = strconv.Atoi(text)
@@ -125,7 +125,7 @@ func TestConformanceToFaults(t *testing.T) {
 				t.Parallel()
 				var running sync.WaitGroup
 				for _, kind := range append(tokenFaults(), emulator.FaultRateLimited) {
-					for n := 1; n <= 10; n++ {
+					for n := 1; n <= positions; n++ {
 						if !taken(n) {
 							continue
 						}

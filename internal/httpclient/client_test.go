@@ -63,7 +63,7 @@ func TestOrderOfLayers(t *testing.T) {
 	limiter := client.Transport.(*limiterTransport)
 	limit := limiter.next.(*bodyLimitTransport)
 	zip := limit.next.(*gzipTransport)
-	log := zip.next.(*logTransport)
+	log := zip.next.(*traceTransport).next.(*logTransport)
 	require.IsType(t, roundTripper(nil), log.next)
 	require.Nil(t, client.Jar)
 	require.Zero(t, client.Timeout, "a timeout here would span every retry")
