@@ -177,6 +177,9 @@ func ParseQuery(encoded string) (Query, error) {
 		case strings.HasPrefix(term, "RLQUERY"), strings.HasPrefix(term, "ENDRLQUERY"):
 			return fail("related-list queries are not supported")
 		case strings.HasPrefix(term, "NQ"):
+			if len(current) == 0 { // an alternative without clauses would ask for everything
+				return fail("it begins with NQ, but nothing stands before it")
+			}
 			q.alternatives, current = append(q.alternatives, current), nil
 			term = term[len("NQ"):]
 		case strings.HasPrefix(term, "OR"):

@@ -35,6 +35,7 @@ func TestParseQueryRefusesWhatServiceNowWouldDrop(t *testing.T) {
 		"active=true^^^priority=1":  0, // an escaped ^ inside the value, then a clause: fine
 		"active=true^ORDERBYnumber": 2,
 		"ORactive=true":             1,
+		"NQactive=true":             1,
 		"active":                    1,
 		"activeFOO1":                1,
 		"Active=true":               1,
@@ -72,7 +73,7 @@ func TestQueryFields(t *testing.T) {
 }
 
 func FuzzParseQuery(f *testing.F) {
-	for _, seed := range []string{"active=true^ORpriority=1^NQnumber=INC1", "a=^^^b=1", "a=b^^c", "x>javascript:gs.now()", "^^^^", "a=1^EQ"} {
+	for _, seed := range []string{"active=true^ORpriority=1^NQnumber=INC1", "a=^^^b=1", "a=b^^c", "x>javascript:gs.now()", "^^^^", "a=1^EQ", "NQ0%"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, encoded string) {
