@@ -15,26 +15,14 @@ const (
 	lookups = 50
 )
 
-// idRange is a range of sys_ids: behind after, through to through. "" is open at its end. prefix is what its ids begin with.
-type idRange struct{ after, through, prefix string }
+// idRange is a range of sys_ids that begin with prefix.
+type idRange struct {
+	servicenow.IDRange
+	prefix string
+}
 
 // wholeRange holds every sys_id that this sync reads.
-func (c *Client) wholeRange() idRange {
-	ids := c.sync.options.Shard.IDs()
-	return idRange{after: ids.Above, through: ids.Through}
-}
-
-// clauses narrow a query to the range.
-func (r idRange) clauses() []servicenow.Clause {
-	var clauses []servicenow.Clause
-	if r.after != "" {
-		clauses = append(clauses, servicenow.Clause{Field: "sys_id", Operator: ">", Value: r.after})
-	}
-	if r.through != "" {
-		clauses = append(clauses, servicenow.Clause{Field: "sys_id", Operator: "<=", Value: r.through})
-	}
-	return clauses
-}
+func (c *Client) wholeRange() idRange { return idRange{IDRange: c.sync.options.Shard.IDs()} }
 
 // split cuts a range in 16 parts at most, by the next hexadecimal digit; ids that begin with none of them lie in the first
 // or the last.
@@ -42,17 +30,17 @@ func (r idRange) split() []idRange {
 	const digits = "0123456789abcdef"
 	var parts []idRange
 	for i := range digits {
-		part := idRange{after: r.after, through: r.through, prefix: r.prefix + digits[i:i+1]}
+		part := idRange{IDRange: r.IDRange, prefix: r.prefix + digits[i:i+1]}
 		if i > 0 {
-			part.after = max(r.after, part.prefix)
+			part.Above = max(r.Above, part.prefix)
 		}
 		if i < len(digits)-1 {
 			next := r.prefix + digits[i+1:i+2]
-			if r.through == "" || next < r.through {
-				part.through = next
+			if r.Through == "" || next < r.Through {
+				part.Through = next
 			}
 		}
-		if part.through == "" || part.after < part.through {
+		if part.Through == "" || part.Above < part.Through {
 			parts = append(parts, part)
 		}
 	}
@@ -108,7 +96,7 @@ func (c *Client) list(ctx context.Context, t *tally, r idRange, d *differences) 
 	for _, q := range t.reading.Queries {
 		read := servicenow.Read{
 			Table: t.reading.From, Query: q, Fields: fields, Display: servicenow.Values, Pages: servicenow.NewPageSize(c.Spec.PageSize), Warn: c.warner(ctx),
-			Window: servicenow.Window{ByID: true}, IDs: servicenow.IDRange{Above: r.after, Through: r.through},
+			Window: servicenow.Window{ByID: true}, IDs: r.IDRange,
 		}
 		for page, err := range c.ServiceNow.ReadPages(ctx, read) {
 			if err != nil {
@@ -198,7 +186,7 @@ func (c *Client) unmet(ctx context.Context, t *tally, ranges []idRange, guarded 
 func (c *Client) listAll(ctx context.Context, t *tally, r idRange) error {
 	read := servicenow.Read{
 		Table: t.reading.From, Fields: alwaysAsked(), Display: servicenow.Values, Pages: servicenow.NewPageSize(c.Spec.PageSize), Warn: c.warner(ctx),
-		Window: servicenow.Window{ByID: true}, IDs: servicenow.IDRange{Above: r.after, Through: r.through},
+		Window: servicenow.Window{ByID: true}, IDs: r.IDRange,
 	}
 	for page, err := range c.ServiceNow.ReadPages(ctx, read) {
 		if err != nil {
@@ -224,7 +212,7 @@ func (c *Client) differing(ctx context.Context, t *tally, r idRange, depth int) 
 	case len(t.reading.Queries) != 1:
 		return []idRange{r}, nil
 	}
-	clauses := append(r.clauses(), servicenow.Clause{Field: "sys_updated_on", Operator: "<", Value: t.start.UpdatedOn})
+	clauses := append(r.Clauses(), servicenow.Clause{Field: "sys_updated_on", Operator: "<", Value: t.start.UpdatedOn})
 	sums, ok, err := c.trySum(ctx, t.reading.From, t.reading.Queries[0].And(clauses...))
 	if err != nil {
 		return nil, err

@@ -155,11 +155,11 @@ func (h *held) behind(id string) int {
 	return sort.Search(len(h.rows), func(i int) bool { return id == "" || compareIDs(h.rows[i].id[:], padded[:]) > 0 })
 }
 
-// between returns the rows of a range of ids, with that of through, which is open when it is "".
+// between returns the rows of a range of ids.
 func (h *held) between(r idRange) []heldRow {
-	first, last := h.behind(r.after), len(h.rows)
-	if r.through != "" {
-		last = h.behind(r.through)
+	first, last := h.behind(r.Above), len(h.rows)
+	if r.Through != "" {
+		last = h.behind(r.Through)
 	}
 	return h.rows[first:max(first, last)]
 }

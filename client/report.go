@@ -66,7 +66,7 @@ func (c *Client) countSource(ctx context.Context, t *tally) (int, error) {
 	if c.sync.options.Report == nil || t.mode == modeIncremental || t.reading == nil || len(t.reading.Queries) != 1 {
 		return -1, nil
 	}
-	return c.tryCount(ctx, t.reading.From, t.reading.Queries[0].And(c.wholeRange().clauses()...))
+	return c.tryCount(ctx, t.reading.From, t.reading.Queries[0].And(c.wholeRange().Clauses()...))
 }
 
 // unexplained is how many rows were counted and never shown, less those that went away during the sync.

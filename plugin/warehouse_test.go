@@ -10,12 +10,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	pb "github.com/cloudquery/plugin-pb-go/pb/plugin/v3"
 	"github.com/cloudquery/plugin-sdk/v4/message"
 	"github.com/cloudquery/plugin-sdk/v4/plugin"
@@ -28,6 +32,7 @@ import (
 	"github.com/cqservicenow/cq-source-servicenow/internal/emulator"
 	"github.com/cqservicenow/cq-source-servicenow/internal/localsync/sqlitedest"
 	"github.com/cqservicenow/cq-source-servicenow/internal/servicenow"
+	"github.com/cqservicenow/cq-source-servicenow/resources"
 )
 
 // warehouse is an instance and a database that it is synced into, over the messages of a sync and a destination's gRPC.
@@ -44,12 +49,18 @@ type warehouse struct {
 	clock    atomic.Int64
 	log      bytes.Buffer              // of the last sync
 	watch    func(message.SyncMessage) // sees every message before the destination
+	syncTime arrow.Timestamp           // by which rows of a sync are told, as the CLI stamps them
+
+	// lose names incidents whose writes fail, and nobody is told; unread makes Read of all tables but the state's fail.
+	lose   func(sysID string) bool
+	unread error
+	reads  sync.Map // the tables that were read back
 }
 
 func newWarehouse(t *testing.T, cfg emulator.Config) *warehouse {
 	t.Helper()
 	w := &warehouse{t: t, database: filepath.Join(t.TempDir(), "sync.db"), name: "sqlite", backend: true, tables: []string{"*"}, spec: map[string]any{
-		"page_size": 100, "attachments": map[string]any{"content": "none", "extract_text": false},
+		"page_size": 100, "verify_writes": "never", "attachments": map[string]any{"content": "none", "extract_text": false},
 	}}
 	w.clock.Store(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC).Unix())
 	cfg.Now = func() time.Time { return time.Unix(w.clock.Load(), 0).UTC() }
@@ -84,14 +95,15 @@ func (w *warehouse) sync() error {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(w.t, err)
 		rpc := grpc.NewServer()
-		pb.RegisterPluginServer(rpc, &destination{dest: dest, name: w.name})
+		pb.RegisterPluginServer(rpc, &destination{dest: dest, w: w})
 		go func() { _ = rpc.Serve(listener) }()
 		defer rpc.Stop()
-		options.BackendOptions = &plugin.BackendOptions{TableName: "cq_state", Connection: listener.Addr().String()}
+		options.BackendOptions = &plugin.BackendOptions{TableName: stateTable, Connection: listener.Addr().String()}
 	}
 	parsed, err := spec.Parse(specFor(w.t, w.url, func(s map[string]any) { maps.Copy(s, w.spec) }))
 	require.NoError(w.t, err)
 	w.log.Reset()
+	w.syncTime++
 	s := &source{spec: parsed, logger: zerolog.New(zerolog.SyncWriter(&w.log)), retry: servicenow.Retry{Tries: 4, First: time.Millisecond, Longest: 2 * time.Millisecond, Budget: time.Minute}}
 	messages, writes := make(chan message.SyncMessage), make(chan message.WriteMessage)
 	done, written := make(chan error, 1), make(chan error, 1)
@@ -106,9 +118,13 @@ func (w *warehouse) sync() error {
 		}
 		switch m := m.(type) {
 		case *message.SyncMigrateTable:
-			writes <- &message.WriteMigrateTable{Table: m.Table}
+			table := m.Table.Copy(nil)
+			table.Columns = append(table.Columns, schema.CqSyncTimeColumn)
+			writes <- &message.WriteMigrateTable{Table: table}
 		case *message.SyncInsert:
-			writes <- &message.WriteInsert{Record: m.Record}
+			for _, record := range w.kept(w.stamped(m.Record)) {
+				writes <- &message.WriteInsert{Record: record}
+			}
 		case *message.SyncDeleteRecord:
 			writes <- &message.WriteDeleteRecord{DeleteRecord: m.DeleteRecord}
 		}
@@ -123,15 +139,43 @@ func (w *warehouse) mustSync() {
 	require.NoError(w.t, w.sync(), w.log.String())
 }
 
+// stamped adds the time of the sync.
+func (w *warehouse) stamped(record arrow.RecordBatch) arrow.RecordBatch {
+	column := schema.CqSyncTimeColumn
+	times := array.NewTimestampBuilder(memory.DefaultAllocator, column.Type.(*arrow.TimestampType))
+	for range record.NumRows() {
+		times.Append(w.syncTime)
+	}
+	fields := append(slices.Clone(record.Schema().Fields()), arrow.Field{Name: column.Name, Type: column.Type, Nullable: true})
+	metadata := record.Schema().Metadata()
+	return array.NewRecordBatch(arrow.NewSchema(fields, &metadata), append(slices.Clone(record.Columns()), times.NewArray()), record.NumRows())
+}
+
+// kept leaves out the incidents that are lost.
+func (w *warehouse) kept(record arrow.RecordBatch) []arrow.RecordBatch {
+	name, _ := record.Schema().Metadata().GetValue("cq:table_name")
+	if w.lose == nil || name != resources.IncidentsTable {
+		return []arrow.RecordBatch{record}
+	}
+	var rows []arrow.RecordBatch
+	ids := record.Column(record.Schema().FieldIndices("sys_id")[0])
+	for i := range record.NumRows() {
+		if !w.lose(ids.ValueStr(int(i))) {
+			rows = append(rows, record.NewSlice(i, i+1))
+		}
+	}
+	return rows
+}
+
 // destination is the gRPC side of the database.
 type destination struct {
 	pb.UnimplementedPluginServer
 	dest *sqlitedest.Client
-	name string
+	w    *warehouse
 }
 
 func (d *destination) GetName(context.Context, *pb.GetName_Request) (*pb.GetName_Response, error) {
-	return &pb.GetName_Response{Name: d.name}, nil
+	return &pb.GetName_Response{Name: d.w.name}, nil
 }
 
 func (d *destination) Read(req *pb.Read_Request, stream pb.Plugin_ReadServer) error {
@@ -142,6 +186,10 @@ func (d *destination) Read(req *pb.Read_Request, stream pb.Plugin_ReadServer) er
 	table, err := schema.NewTableFromArrowSchema(sc)
 	if err != nil {
 		return err
+	}
+	d.w.reads.Store(table.Name, true)
+	if d.w.unread != nil && table.Name != stateTable {
+		return d.w.unread
 	}
 	batches := make(chan arrow.RecordBatch)
 	done := make(chan error, 1)

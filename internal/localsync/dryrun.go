@@ -48,13 +48,12 @@ func DryRun(ctx context.Context, path string, run func(context.Context, DrySourc
 }
 
 func (c *config) dryRun(ctx context.Context, s *sourceConfig, run func(context.Context, DrySource) error) (err error) {
-	dir, err := makeSocketDir()
+	open, err := openDatabases()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, open.close()) }()
 
-	addresses := map[string]string{}
 	for _, name := range s.references {
 		d := c.destinations[name]
 		db, openErr := sqlitedest.OpenReadOnly(ctx, zerolog.Nop(), d.spec)
@@ -65,15 +64,11 @@ func (c *config) dryRun(ctx context.Context, s *sourceConfig, run func(context.C
 			return usererror.Wrap(openErr, codeDatabaseOpen, "the database "+d.spec.ConnectionString+" could not be opened",
 				"check that it can be read, and that it is a SQLite database")
 		}
-		defer func() { err = errors.Join(err, db.Close(context.WithoutCancel(ctx))) }()
-		listener, address, listenErr := listen(dir, len(addresses))
-		if listenErr != nil {
-			return listenErr
+		if err := open.offer(ctx, name, db); err != nil {
+			return err
 		}
-		defer serveDestination(listener, db).stop()
-		addresses[name] = address
 	}
-	spec, err := json.Marshal(replaceConnections(s.spec, addresses))
+	spec, err := json.Marshal(replaceConnections(s.spec, open.addresses))
 	if err != nil {
 		return fmt.Errorf("encoding the spec: %w", err)
 	}
@@ -81,7 +76,7 @@ func (c *config) dryRun(ctx context.Context, s *sourceConfig, run func(context.C
 		Name: s.name, Spec: spec, Tables: s.tables, SkipTables: s.skipTables, SkipDependent: s.skipDependentTables, DeterministicID: s.deterministicCQID,
 	}
 	if b := s.backend; b != nil {
-		connection, _ := replaceConnections(b.connection, addresses).(string)
+		connection, _ := replaceConnections(b.connection, open.addresses).(string)
 		if !connectionPattern().MatchString(connection) { // else there is no such database yet
 			dry.StateTable, dry.StateConnection = b.table, connection
 		}

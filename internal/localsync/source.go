@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -93,15 +90,14 @@ func (run *sourceRun) summary(d time.Duration) SourceSummary {
 
 // run opens the databases, starts the child, syncs, and undoes the first two in any case.
 func (run *sourceRun) run(ctx context.Context) (err error) {
-	dir, err := makeSocketDir()
+	open, err := openDatabases()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, open.close()) }()
 
-	addresses := map[string]string{}
 	for _, name := range append([]string{run.source.destination}, run.source.references...) {
-		if _, ok := addresses[name]; ok {
+		if _, ok := open.addresses[name]; ok {
 			continue
 		}
 		d := run.runner.config.destinations[name]
@@ -114,24 +110,20 @@ func (run *sourceRun) run(ctx context.Context) (err error) {
 			return usererror.Wrap(openErr, codeDatabaseOpen, "the database "+d.spec.ConnectionString+" could not be opened",
 				"check that its directory exists and can be written, and that the file is a SQLite database")
 		}
-		defer func() { err = errors.Join(err, db.Close(context.WithoutCancel(ctx))) }()
-		listener, address, listenErr := listen(dir, len(addresses))
-		if listenErr != nil {
-			return listenErr
+		if err := open.offer(ctx, name, db); err != nil {
+			return err
 		}
-		defer serveDestination(listener, db).stop()
-		addresses[name] = address
 		if name == run.source.destination {
 			run.database = db
 		}
 	}
 
-	c, err := startChild(ctx, run.runner.options.Source, filepath.Join(dir, "source"), run.source, run.runner.options.LogLevel, run.log)
+	c, err := startChild(ctx, run.runner.options.Source, filepath.Join(open.dir, "source"), run.source, run.runner.options.LogLevel, run.log)
 	if err != nil {
 		return err
 	}
 	defer c.stop()
-	err = run.sync(ctx, c, addresses)
+	err = run.sync(ctx, c, open.addresses)
 	var user *usererror.Error
 	switch {
 	case err == nil:
@@ -146,22 +138,6 @@ func (run *sourceRun) run(ctx context.Context) (err error) {
 	default:
 		return err
 	}
-}
-
-// listen offers a destination to the child. On Windows the state client cannot be given a unix socket's path.
-func listen(dir string, n int) (net.Listener, string, error) {
-	network, address := "unix", filepath.Join(dir, fmt.Sprintf("dest%d", n))
-	if runtime.GOOS == "windows" {
-		network, address = "tcp", "127.0.0.1:0"
-	}
-	l, err := net.Listen(network, address)
-	if err != nil {
-		return nil, "", fmt.Errorf("listening for the state client: %w", err)
-	}
-	if network == "unix" {
-		return l, "unix://" + address, nil
-	}
-	return l, l.Addr().String(), nil
 }
 
 func (run *sourceRun) sync(ctx context.Context, c *child, addresses map[string]string) error {

@@ -197,6 +197,18 @@ func (r IDRange) holds(id string) bool {
 	return (r.Above == "" || key.Compare(Key{SysID: r.Above}) > 0) && (r.Through == "" || key.Compare(Key{SysID: r.Through}) <= 0)
 }
 
+// Clauses narrow a query to the range.
+func (r IDRange) Clauses() []Clause {
+	var clauses []Clause
+	if r.Above != "" {
+		clauses = append(clauses, Clause{Field: sysID, Operator: ">", Value: r.Above})
+	}
+	if r.Through != "" {
+		clauses = append(clauses, Clause{Field: sysID, Operator: "<=", Value: r.Through})
+	}
+	return clauses
+}
+
 // Shard returns the nth of m ranges of sys_ids that are as long, counted from 1. Together they hold every sys_id.
 func Shard(n, m int) IDRange {
 	const prefix = 1 << 32 // eight hexadecimal digits

@@ -171,14 +171,10 @@ func (s *segment) query(r Read, sorted bool) Query {
 		}
 		clauses = append(clauses, Clause{Field: updatedOn, Operator: "<=", Value: s.Through.UpdatedOn})
 	}
-	for _, most := range []string{s.Through.SysID, r.IDs.Through} {
-		if most != "" {
-			clauses = append(clauses, Clause{Field: sysID, Operator: "<=", Value: most})
-		}
+	if s.Through.SysID != "" {
+		clauses = append(clauses, Clause{Field: sysID, Operator: "<=", Value: s.Through.SysID})
 	}
-	if r.IDs.Above != "" {
-		clauses = append(clauses, Clause{Field: sysID, Operator: ">", Value: r.IDs.Above})
-	}
+	clauses = append(clauses, r.IDs.Clauses()...)
 	q := r.Query.And(clauses...)
 	switch {
 	case sorted && r.Window.ordersByID():
