@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"github.com/cqservicenow/cq-source-servicenow/client"
 	"github.com/cqservicenow/cq-source-servicenow/client/spec"
 	"github.com/cqservicenow/cq-source-servicenow/internal/emulator"
 	"github.com/cqservicenow/cq-source-servicenow/internal/usererror"
@@ -125,4 +126,35 @@ func TestCancelledSyncIsAnError(t *testing.T) {
 			return
 		}
 	}
+}
+
+// Shards run at the same time, and together stay below what the config allows for an instance.
+func TestShardsDivideInstancesOrTheirCeilings(t *testing.T) {
+	instances := make([]spec.NamedInstance, 3)
+	for i := range instances {
+		instances[i].Name = string(rune('a' + i))
+		instances[i].MaxRequestsPerHour, instances[i].Concurrency = 1000, 6
+	}
+	names := func(some []spec.NamedInstance) (names string) {
+		for _, i := range some {
+			names += i.Name
+		}
+		return names
+	}
+	mine, shard := share(instances, nil)
+	require.Equal(t, "abc", names(mine))
+	require.Zero(t, shard)
+
+	mine, shard = share(instances, &plugin.Shard{Num: 1, Total: 2})
+	require.Equal(t, "ac", names(mine))
+	require.Zero(t, shard, "whole instances")
+	require.Equal(t, 1000, mine[0].MaxRequestsPerHour)
+	mine, _ = share(instances, &plugin.Shard{Num: 2, Total: 2})
+	require.Equal(t, "b", names(mine))
+
+	mine, shard = share(instances, &plugin.Shard{Num: 2, Total: 4})
+	require.Equal(t, "abc", names(mine))
+	require.Equal(t, client.Shard{Num: 2, Total: 4}, shard)
+	require.Equal(t, []int{250, 1}, []int{mine[0].MaxRequestsPerHour, mine[0].Concurrency})
+	require.Equal(t, 1000, instances[0].MaxRequestsPerHour, "the spec's own stays")
 }
