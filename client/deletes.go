@@ -59,8 +59,7 @@ func (s *Sync) checkDeletes(ctx context.Context) error {
 			if err != nil {
 				c.Logger.Info().Str("cause", err.Error()).Msg("the destination does not tell its name")
 			}
-			// These honour the message that deletes a record; with any other the sync would fail.
-			c.removes = slices.Contains([]string{"postgresql", "sqlite", "sqlite-embedded", "clickhouse"}, name)
+			c.removes = deletesRecords(name)
 		}
 		if !c.removes && s.options.Deleted == nil {
 			return usererror.New(CodeDeletesNowhere, "deleted records would leave no trace: their rows are kept, and the config does not name the table servicenow_deleted_records",

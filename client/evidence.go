@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"io"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	pb "github.com/cloudquery/plugin-pb-go/pb/plugin/v3"
 	"github.com/cloudquery/plugin-sdk/v4/schema"
-	"google.golang.org/grpc"
 
 	"github.com/cqservicenow/cq-source-servicenow/client/spec"
 	"github.com/cqservicenow/cq-source-servicenow/internal/cursor"
@@ -33,12 +29,6 @@ const (
 	mostCounted = 4_000_000
 )
 
-// surfacesErrors lists the destinations that fail a sync when a write fails. Those that are built on the SDK's batch
-// writer log the error, and the sync succeeds without the rows.
-func surfacesErrors(destination string) bool {
-	return slices.Contains([]string{"postgresql", "file", "s3", "gcs", "azblob", "sqlite-embedded"}, destination)
-}
-
 // evidence proves that the rows of the last sync arrived, before its cursor is believed. The destination stamps the rows and
 // the cursor of a sync with the same _cq_sync_time, so what it has of that sync can be counted.
 type evidence struct {
@@ -46,7 +36,13 @@ type evidence struct {
 	times map[string]int64 // when the cursor of a key was written
 
 	mu     sync.Mutex
-	counts map[string]func(context.Context) (map[arrival]int, error) // by destination table
+	counts map[string]arrivals // by destination table, each read once
+}
+
+// arrivals are a table's rows counted by instance and sync, or why they could not be.
+type arrivals struct {
+	rows map[arrival]int
+	err  error
 }
 
 // arrival is a sync's part in a table.
@@ -56,15 +52,15 @@ type arrival struct {
 }
 
 // toBeProven reports whether the arrival of rows has to be proven: as the spec says, or by the destination's name.
-func toBeProven(ctx context.Context, conn *grpc.ClientConn, verify string) bool {
+func (s *State) toBeProven(ctx context.Context, verify string) bool {
 	switch verify {
 	case spec.VerifyAlways:
 		return true
 	case spec.VerifyNever:
 		return false
 	}
-	answer, err := pb.NewPluginClient(conn).GetName(ctx, &pb.GetName_Request{})
-	return err == nil && !surfacesErrors(answer.Name)
+	name, err := s.destination(ctx)
+	return err == nil && !reportsFailedWrites(name)
 }
 
 // believe returns the cursor that a sync may go on from: the stored one, when all of its rows are there, or the one before
@@ -99,20 +95,13 @@ func (e *evidence) count(ctx context.Context, key, table, instance string) (int,
 		return 0, errors.New("the state table does not tell when the cursor was written")
 	}
 	e.mu.Lock()
-	all, ok := e.counts[table]
+	defer e.mu.Unlock()
+	found, ok := e.counts[table]
 	if !ok {
-		var once sync.Once
-		var counts map[arrival]int
-		var err error
-		all = func(ctx context.Context) (map[arrival]int, error) {
-			once.Do(func() { counts, err = e.read(ctx, table) })
-			return counts, err
-		}
-		e.counts[table] = all
+		found.rows, found.err = e.read(ctx, table)
+		e.counts[table] = found
 	}
-	e.mu.Unlock()
-	counts, err := all(ctx)
-	return counts[arrival{instance, at}], err
+	return found.rows[arrival{instance, at}], found.err
 }
 
 // read counts a table's rows by instance and sync.
@@ -165,51 +154,6 @@ func (s *State) tellsRows() bool {
 		}
 	}
 	return false
-}
-
-// destination asks which plugin the destination is: its own name, such as postgresql.
-func (s *State) destination(ctx context.Context) (string, error) {
-	conn, err := s.dial()
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	answer, err := pb.NewPluginClient(conn).GetName(ctx, &pb.GetName_Request{})
-	if err != nil {
-		return "", err
-	}
-	return answer.Name, nil
-}
-
-// rows reads a table of the destination.
-func (s *State) rows(ctx context.Context, table *schema.Table, each func(arrow.RecordBatch) error) error {
-	encoded, err := pb.SchemaToBytes(table.ToArrowSchema())
-	if err != nil {
-		return err
-	}
-	conn, err := s.dial()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := pb.NewPluginClient(conn).Read(ctx, &pb.Read_Request{Table: encoded})
-	if err != nil {
-		return err
-	}
-	for {
-		answer, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := eachBatch(answer.Record, each); err != nil {
-			return err
-		}
-	}
 }
 
 // sent counts the distinct rows that a sync sends of a table.

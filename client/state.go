@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,15 +8,12 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/cloudquery/plugin-sdk/v4/message"
 	"github.com/cloudquery/plugin-sdk/v4/plugin"
 	"github.com/cloudquery/plugin-sdk/v4/schema"
 	"github.com/rs/zerolog"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/cqservicenow/cq-source-servicenow/internal/cursor"
@@ -76,12 +72,6 @@ func OpenState(ctx context.Context, backend *plugin.BackendOptions, verify strin
 	return s, nil
 }
 
-func (s *State) dial() (*grpc.ClientConn, error) {
-	const most = 100 << 20
-	return grpc.NewClient(s.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(most)))
-}
-
 // read fetches the table's rows. A backend that answers with an error has no such table yet: destinations report that in
 // ways of their own, and a full sync is right in any case.
 func (s *State) read(ctx context.Context, verify string, logger zerolog.Logger) error {
@@ -93,42 +83,16 @@ func (s *State) read(ctx context.Context, verify string, logger zerolog.Logger) 
 	default:
 		logger.Info().Str("table", s.table.Name).Str("cause", err.Error()).Msg("no stored cursors can be read, as on a first sync")
 	}
-	conn, err := s.dial()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if !toBeProven(ctx, conn, verify) {
+	if !s.toBeProven(ctx, verify) {
 		return nil
 	}
-	s.evidence = &evidence{state: s, times: map[string]int64{}, counts: map[string]func(context.Context) (map[arrival]int, error){}}
+	s.evidence = &evidence{state: s, times: map[string]int64{}, counts: map[string]arrivals{}}
 	if s.tellsRows() {
 		if err := s.evidence.readTimes(ctx); err != nil {
 			logger.Info().Str("table", s.table.Name).Str("cause", err.Error()).Msg("the state table does not tell when cursors were written")
 		}
 	}
 	return nil
-}
-
-// isStatus tells an answer of the backend from a fault in reading it.
-func isStatus(err error) bool {
-	_, ok := status.FromError(err)
-	return ok
-}
-
-// eachBatch decodes an encoded record of the protocol.
-func eachBatch(encoded []byte, each func(arrow.RecordBatch) error) error {
-	reader, err := ipc.NewReader(bytes.NewReader(encoded))
-	if err != nil {
-		return fmt.Errorf("reading an answer of the state backend: %w", err)
-	}
-	defer reader.Release()
-	for reader.Next() {
-		if err := each(reader.RecordBatch()); err != nil {
-			return err
-		}
-	}
-	return reader.Err()
 }
 
 func (s *State) add(record arrow.RecordBatch) error {
