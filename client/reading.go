@@ -340,8 +340,8 @@ func (s *sink) append(ctx context.Context, record servicenow.Record, given [][]b
 	if err := s.builder.Append(record, given...); err != nil {
 		return fmt.Errorf("filling %s: %w", s.table.Name, err)
 	}
-	if key, ok := record.Key(); ok && s.sent != nil {
-		s.sent.note(key.SysID)
+	if s.sent != nil {
+		s.sent.note(string(s.builder.SysID()))
 	}
 	s.tally.row(record, s.builder.SysID(), s.recent)
 	if s.builder.Rows() >= rowsPerBatch || s.builder.Bytes() >= bytesPerBatch {

@@ -12,6 +12,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/cloudquery/plugin-sdk/v4/types"
 	"github.com/google/uuid"
+
+	"github.com/cqservicenow/cq-source-servicenow/internal/recordjson"
 )
 
 // Source says where a column's value comes from.
@@ -60,6 +62,8 @@ type Builder struct {
 	records *array.RecordBuilder
 	columns []column
 	fields  fields
+	scanner *recordjson.Scanner
+	take    func(*recordjson.Field) error
 	whole   []int // columns that take the record itself
 	fixed   []int // columns that need no field
 	row     uint64
@@ -148,6 +152,7 @@ func NewBuilder(mem memory.Allocator, schema *arrow.Schema, columns []Column) (*
 		}
 	}
 	b.halves = make([]Halves, len(b.slots))
+	b.scanner, b.take = recordjson.NewScanner(b.fields.id), b.field
 	return b, nil
 }
 
@@ -159,32 +164,8 @@ func (b *Builder) Append(record []byte, given ...[]byte) error {
 	}
 	b.row++
 	b.arena = b.arena[:0]
-	b.fields.start()
 	b.sysID = b.sysID[:0]
-	err := members(record, func(key, value []byte) error {
-		f := b.fields.next(key)
-		if f == nil {
-			return nil
-		}
-		f.seen = true
-		stored, shown, err := halves(value)
-		if err != nil {
-			return fmt.Errorf("field %s: %w", f.name, err)
-		}
-		for _, i := range f.values {
-			b.fill(i, stored)
-		}
-		for _, i := range f.displays {
-			b.fill(i, shown)
-		}
-		for _, i := range f.slots {
-			b.keep(i, stored, shown)
-		}
-		if f.name == "sys_id" && len(b.sysID) == 0 { // the first one, as of every field
-			b.sysID = append(b.sysID, b.text(stored)...)
-		}
-		return nil
-	})
+	_, plain, err := b.scanner.Scan(record, recordjson.Space(record, 0), b.take)
 	if err != nil {
 		return fmt.Errorf("reading a record: %w", err)
 	}
@@ -192,7 +173,10 @@ func (b *Builder) Append(record []byte, given ...[]byte) error {
 		return errors.New("reading a record: it has no sys_id")
 	}
 	if len(b.whole) > 0 {
-		whole := wellFormed(record)
+		whole := record
+		if !plain {
+			whole = wellFormed(record)
+		}
 		for _, i := range b.whole {
 			b.records.Field(i).(*types.JSONBuilder).AppendBytes(whole)
 			b.columns[i].filled = b.row
@@ -218,18 +202,40 @@ func (b *Builder) Append(record []byte, given ...[]byte) error {
 	return nil
 }
 
+// field fills what wants a field.
+func (b *Builder) field(of *recordjson.Field) error {
+	if of.ID == 0 {
+		return nil
+	}
+	f := &b.fields.all[of.ID]
+	f.seen = true
+	for _, i := range f.values {
+		b.fill(i, of.Stored)
+	}
+	for _, i := range f.displays {
+		b.fill(i, of.Shown)
+	}
+	for _, i := range f.slots {
+		b.keep(i, of.Stored, of.Shown)
+	}
+	if of.ID == sysIDField && len(b.sysID) == 0 { // the first one, as of every field
+		b.sysID = append(b.sysID, b.text(of.Stored)...)
+	}
+	return nil
+}
+
 // keep copies a field's halves for the Composed columns. A field that appears twice keeps its first value.
-func (b *Builder) keep(i int, stored, shown []byte) {
+func (b *Builder) keep(i int, stored, shown recordjson.Half) {
 	s := &b.slots[i]
 	if s.row == b.row {
 		return
 	}
 	s.row, s.begin = b.row, len(b.arena)
-	if !isNested(stored) {
+	if !isNested(stored.Raw) {
 		b.arena = append(b.arena, b.text(stored)...)
 	}
 	s.middle = len(b.arena)
-	if !isNested(shown) {
+	if !isNested(shown.Raw) {
 		b.arena = append(b.arena, b.text(shown)...)
 	}
 	s.end = len(b.arena)
@@ -270,16 +276,16 @@ func (b *Builder) fillGiven(i int, value []byte) {
 }
 
 // fill sets a column from a field's JSON text. A field that appears twice keeps its first value.
-func (b *Builder) fill(i int, raw []byte) {
+func (b *Builder) fill(i int, half recordjson.Half) {
 	c := &b.columns[i]
 	if c.filled == b.row {
 		return
 	}
-	text := b.text(raw)
+	text := b.text(half)
 	if len(text) == 0 {
 		return
 	}
-	if isNested(raw) || !c.append(text) {
+	if isNested(half.Raw) || !c.append(text) {
 		b.invalid[c.name]++
 		return
 	}
@@ -380,9 +386,9 @@ func (b *Builder) Invalid() map[string]int { return b.invalid }
 // Absent returns the fields of columns that no record so far has had, sorted; none before the first record.
 func (b *Builder) Absent() []string {
 	var absent []string
-	for name, f := range b.fields.byName {
-		if b.row > 0 && !f.seen && len(f.values)+len(f.displays) > 0 {
-			absent = append(absent, name)
+	for i := range b.fields.all {
+		if f := &b.fields.all[i]; b.row > 0 && !f.seen && len(f.values)+len(f.displays) > 0 {
+			absent = append(absent, f.name)
 		}
 	}
 	slices.Sort(absent)

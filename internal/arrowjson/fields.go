@@ -1,11 +1,9 @@
 package arrowjson
 
-// fields finds the columns of a key. An instance sends the keys of a table's records in the same order, so the key that
-// followed last time is tried before the map.
+// fields are those that columns are filled from, by their ids. The first one stands for all that no column wants.
 type fields struct {
-	byName map[string]*field
-	order  []*field
-	at     int
+	byName map[string]int
+	all    []field
 }
 
 type field struct {
@@ -16,11 +14,11 @@ type field struct {
 	seen     bool  // in some record
 }
 
-// maxOrder bounds what is remembered of the order, whatever an instance sends.
-const maxOrder = 4096
+// sysIDField is the id of sys_id.
+const sysIDField = 1
 
 func newFields() fields {
-	return fields{byName: map[string]*field{"sys_id": {name: "sys_id"}}}
+	return fields{byName: map[string]int{"sys_id": sysIDField}, all: []field{{}, {name: "sys_id"}}}
 }
 
 func (f *fields) bind(name string, column int, display bool) {
@@ -37,29 +35,14 @@ func (f *fields) want(name string, slot int) {
 }
 
 func (f *fields) field(name string) *field {
-	known := f.byName[name]
-	if known == nil {
-		known = &field{name: name}
-		f.byName[name] = known
+	id := f.byName[name]
+	if id == 0 {
+		id = len(f.all)
+		f.byName[name] = id
+		f.all = append(f.all, field{name: name})
 	}
-	return known
+	return &f.all[id]
 }
 
-func (f *fields) start() { f.at = 0 }
-
-// next returns the field of a key, or nil when no column wants it.
-func (f *fields) next(key []byte) *field {
-	at := f.at
-	f.at++
-	if at < len(f.order) && f.order[at] != nil && f.order[at].name == string(key) {
-		return f.order[at]
-	}
-	known := f.byName[string(key)]
-	switch {
-	case at < len(f.order):
-		f.order[at] = known
-	case at < maxOrder:
-		f.order = append(f.order, known)
-	}
-	return known
-}
+// id is 0 for a name that no column wants.
+func (f *fields) id(name []byte) int { return f.byName[string(name)] }

@@ -19,9 +19,10 @@ func FuzzDecodeList(f *testing.F) {
 	f.Add([]byte(`{"result":[null]} x`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := string(body)
-		records, err := decodeList(body)
+		records, keys, err := decodeList(body, "sys_updated_on")
 		require.Equal(t, before, string(body), "the body is not changed")
 		if err == nil {
+			require.Len(t, keys, len(records))
 			for _, record := range records {
 				require.True(t, jsontext.Value(record).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)), "%q", record)
 				require.Equal(t, byte('{'), record[0])
@@ -63,6 +64,9 @@ func FuzzRecordKey(f *testing.F) {
 				t.Skip("keys have no escapes")
 			}
 		}
+		_, keys, err := decodeList(append(append([]byte(`{"result":[`), record...), "]}"...), "sys_updated_on")
+		require.NoError(t, err)
+		require.Equal(t, []Key{{UpdatedOn: stamp, SysID: id}}, []Key{keys[0].key()})
 		if both && strings.Contains(id+stamp+text, "}") {
 			t.Skip("nor have they or their display values a brace")
 		}

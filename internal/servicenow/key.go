@@ -2,9 +2,11 @@ package servicenow
 
 import (
 	"bytes"
+	"cmp"
 	"math/big"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Key is a place in a table's keyset order: (sys_updated_on, sys_id). UpdatedOn is in the layout DateTime, so keys
@@ -19,15 +21,33 @@ func (k Key) Compare(other Key) int {
 	if c := strings.Compare(k.UpdatedOn, other.UpdatedOn); c != 0 {
 		return c
 	}
-	return strings.Compare(strings.ToUpper(k.SysID), strings.ToUpper(other.SysID))
+	return compareFolded(k.SysID, other.SysID)
+}
+
+// compareFolded is strings.Compare with letters as capitals, without memory for texts of ASCII.
+func compareFolded(a, b string) int {
+	for i := range min(len(a), len(b)) {
+		c, d := a[i], b[i]
+		if c >= utf8.RuneSelf || d >= utf8.RuneSelf {
+			return strings.Compare(strings.ToUpper(a), strings.ToUpper(b))
+		}
+		if c != d && capital(c) != capital(d) {
+			return cmp.Compare(capital(c), capital(d))
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+func capital(c byte) byte {
+	if 'a' <= c && c <= 'z' {
+		return c - 'a' + 'A'
+	}
+	return c
 }
 
 // Key finds a record's key without decoding the record; ok is false when one of its parts is not there.
-func (r Record) Key() (key Key, ok bool) { return r.keyBy(`"sys_updated_on":`) }
-
-// keyBy takes the time from another member, given by its quoted name and colon.
-func (r Record) keyBy(member string) (key Key, ok bool) {
-	updatedOn, ok1 := r.value(member)
+func (r Record) Key() (key Key, ok bool) {
+	updatedOn, ok1 := r.value(`"sys_updated_on":`)
 	sysID, ok2 := r.value(`"sys_id":`)
 	return Key{string(updatedOn), string(sysID)}, ok1 && ok2 && len(sysID) > 0
 }

@@ -30,7 +30,7 @@ func (c *Client) FirstPage(ctx context.Context, r Read) ([]Record, time.Duration
 	if err != nil {
 		return nil, 0, err
 	}
-	if _, err := reader.check(s, list.Records); err != nil {
+	if _, err := reader.check(s, list.keys); err != nil {
 		return nil, 0, err
 	}
 	return list.Records, list.took, nil

@@ -29,7 +29,7 @@ func (r *reader) segment(ctx context.Context, s *segment) error {
 			return err
 		}
 		rows := len(list.Records)
-		last, err := r.check(s, list.Records)
+		last, err := r.check(s, list.keys)
 		if err != nil {
 			// A record that changes while its page is written may show its new stamp in its old place.
 			s.checked++
@@ -195,7 +195,7 @@ func (r *reader) fetch(ctx context.Context, s *segment, count bool) (*List, int,
 			r.client.counter.pageSize.Store(int64(limit))
 			list, err := r.client.listOnce(ctx, r.read.Table, ListOptions{
 				Query: s.query(r.read, true), Fields: r.read.Fields, Display: r.read.Display, Limit: limit, Count: count,
-				expected: pages.expected(limit, s.left),
+				expected: pages.expected(limit, s.left), stamp: r.read.stamp(),
 			})
 			switch {
 			case err == nil:
@@ -220,11 +220,11 @@ func (r *reader) fetch(ctx context.Context, s *segment, count bool) (*List, int,
 
 // check proves that every record lies in the segment and behind the one before it: an instance that ignores a term of
 // the query would otherwise pass for one that has other rows.
-func (r *reader) check(s *segment, records []Record) (Key, error) {
-	previous, member := s.After, `"`+r.read.stamp()+`":`
-	for _, record := range records {
-		key, ok := record.keyBy(member)
-		if !ok || key.UpdatedOn == "" && !r.read.Window.ordersByID() {
+func (r *reader) check(s *segment, keys []rawKey) (Key, error) {
+	previous := s.After
+	for _, raw := range keys {
+		key := raw.key()
+		if raw.stamp == nil || key.SysID == "" || key.UpdatedOn == "" && !r.read.Window.ordersByID() {
 			return Key{}, usererror.New(CodeKeyHidden, "records of "+r.read.Table+" come without sys_id or "+r.read.stamp(),
 				"give the signed-in user read access to both fields")
 		}

@@ -1,18 +1,15 @@
 package servicenow
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // DateTime is the layout of stored date-times, always UTC.
@@ -40,7 +37,8 @@ type ListOptions struct {
 	// Count asks for the number of matching rows, readable or not, which costs the instance a count.
 	Count bool
 
-	expected int // bytes of the answer; 0: not known
+	expected int    // bytes of the answer; 0: not known
+	stamp    string // the field with the time of a key; "" is sys_updated_on
 }
 
 // List is one page.
@@ -51,6 +49,7 @@ type List struct {
 	// Date is the instance's clock.
 	Date time.Time
 
+	keys  []rawKey      // of the records
 	took  time.Duration // from when the request was sent
 	bytes int           // of the body, unpacked
 }
@@ -122,70 +121,22 @@ func (c *Client) listOnce(ctx context.Context, table string, opts ListOptions) (
 	if err != nil {
 		return nil, err
 	}
-	records, err := decodeList(resp.body)
+	stamp := cmp.Or(opts.stamp, updatedOn)
+	records, keys, err := decodeList(resp.body, stamp)
 	if err != nil {
 		// Some writers of JSON leave control characters as they are. One such value must not cost the whole table.
 		if escaped, found := escapeControls(resp.body); found {
-			records, err = decodeList(escaped)
+			records, keys, err = decodeList(escaped, stamp)
 		}
 	}
 	if err != nil {
 		return nil, &PartialError{Path: path, Message: err.Error()}
 	}
-	list := &List{Records: records, Total: -1, Date: resp.date(), took: resp.took, bytes: len(resp.body)}
+	list := &List{Records: records, keys: keys, Total: -1, Date: resp.date(), took: resp.took, bytes: len(resp.body)}
 	if total, err := strconv.Atoi(resp.header.Get("X-Total-Count")); err == nil && opts.Count {
 		list.Total = total
 	}
 	return list, nil
-}
-
-// decodeList checks that body is one whole JSON object with a list in `result` and no `error`, and returns the list's
-// items as parts of body. A result with an error behind it is what a cancelled transaction leaves under status 200.
-func decodeList(body []byte) ([]Record, error) {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	var records []Record
-	var hasResult bool
-	var failure string
-	err := eachMember(dec, func(name string) error {
-		switch name {
-		case "result":
-			hasResult = true
-			return eachElement(dec, func() error {
-				value, err := dec.ReadValue()
-				if err != nil {
-					return err
-				}
-				end := dec.InputOffset()
-				record := Record(body[end-int64(len(value)) : end])
-				if len(record) == 0 || record[0] != '{' {
-					return errors.New("an item of the result is not an object")
-				}
-				records = append(records, record)
-				return nil
-			})
-		case "error":
-			value, err := dec.ReadValue()
-			failure = clean(string(value))
-			return err
-		case "status":
-			value, err := dec.ReadValue()
-			if failure == "" && string(value) == `"failure"` {
-				failure = "status failure"
-			}
-			return err
-		default:
-			return dec.SkipValue()
-		}
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case failure != "":
-		return nil, fmt.Errorf("the result is followed by an error: %s", failure)
-	case !hasResult:
-		return nil, errors.New("it has no result")
-	}
-	return records, nil
 }
 
 // escapeControls escapes the control characters inside of texts, where JSON does not allow them.
@@ -205,49 +156,4 @@ func escapeControls(body []byte) (escaped []byte, found bool) {
 		escaped = append(escaped, body[i])
 	}
 	return escaped, found
-}
-
-// eachMember reads one object to the end of the input, calling f behind each name.
-func eachMember(dec *jsontext.Decoder, f func(name string) error) error {
-	open, err := dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	if open.Kind() != '{' {
-		return errors.New("it is not an object")
-	}
-	for dec.PeekKind() != '}' {
-		name, err := dec.ReadToken()
-		if err != nil {
-			return err
-		}
-		if err := f(name.String()); err != nil {
-			return err
-		}
-	}
-	if _, err := dec.ReadToken(); err != nil {
-		return err
-	}
-	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the object")
-	}
-	return nil
-}
-
-// eachElement reads one array, calling f before each element.
-func eachElement(dec *jsontext.Decoder, f func() error) error {
-	open, err := dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	if open.Kind() != '[' {
-		return errors.New("the result is not a list")
-	}
-	for dec.PeekKind() != ']' {
-		if err := f(); err != nil {
-			return err
-		}
-	}
-	_, err = dec.ReadToken()
-	return err
 }
