@@ -16,6 +16,8 @@ const (
 	// samples is how many answers make an average, if the limit is not above it. An answer counts as at most outlier times the
 	// best, so that it takes more than one slow request to halve.
 	samples, outlier = 6, 3
+	// servedByNode is how many requests a node serves at once (KB0564204). Below it a round of answers is average enough.
+	servedByNode = 4
 	// bestAges is when the best latency is measured anew, with a third less in flight, if it keeps the limit from growing:
 	// the instance may have become slower for reasons of its own.
 	bestAges = 5 * time.Minute
@@ -41,7 +43,11 @@ func (g *gate) lower(n int) {
 // grow learns from a good answer.
 func (g *gate) grow(s *slot) {
 	now := time.Now()
-	verdict := g.latency.add(s.class, now.Sub(s.sentAt), max(g.limit, samples), now)
+	enough := max(g.limit, samples)
+	if g.limit < servedByNode {
+		enough = g.limit
+	}
+	verdict := g.latency.add(s.class, now.Sub(s.sentAt), enough, now)
 	g.good++
 	switch {
 	case g.limit < g.threshold && verdict < higher:

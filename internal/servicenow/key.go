@@ -77,15 +77,6 @@ func (r Record) value(member string) ([]byte, bool) {
 	return rest[1 : 1+end], true
 }
 
-// addSecond returns the date-time one second later.
-func addSecond(at string) string {
-	t, err := time.Parse(DateTime, at)
-	if err != nil {
-		return at
-	}
-	return t.Add(time.Second).Format(DateTime)
-}
-
 // midTime returns the date-time half way between two seconds, the second of from included and that of through not. A from
 // of "" stands for the time before any record: an instance holds few that are older than the product.
 func midTime(from, through string) string {

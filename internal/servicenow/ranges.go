@@ -18,6 +18,7 @@ type segment struct {
 	whole   bool // nothing of it is counted yet
 	left    int  // rows left by the instance's count; -1: unknown
 	checked int  // pages in a row that did not pass the check
+	middle  *middle
 }
 
 // event tells the reading's consumer, in order, what became of a segment: a page of it, its end, or that it was halved.
@@ -48,6 +49,8 @@ type reader struct {
 	waiting []*segment // a stack; the earliest lies on top
 	last    *segment   // what is behind Settled, once it is cut off; it waits for all others
 	working int
+	asking  int            // requests for middles
+	asked   sync.WaitGroup // for them to end
 }
 
 // begin starts the first workers, and returns the ranges that are unread.
@@ -120,32 +123,32 @@ func (r *reader) emit(ctx context.Context, e event) bool {
 }
 
 // share lets another worker help, where the instance leaves room for it: with a segment that waits, or with half of this
-// one. limit is the size of a page.
+// one, once its middle is known. limit is the size of a page.
 func (r *reader) share(ctx context.Context, s *segment, limit int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.sideBySide() || r.working >= r.client.room(r.read.AtOnce) {
+	if !r.sideBySide() {
 		return
 	}
-	if len(r.waiting) == 0 {
-		if s.left <= worthHalving*limit {
-			return
-		}
-		if r.reserve(s) {
-			r.emit(ctx, event{of: s.id, left: s.Range, second: r.last.id, right: r.last.Range})
-		}
-		if r.unsettled(s) {
-			return
-		}
-		second, ok := r.halve(s)
-		if !ok {
-			return
-		}
+	if second, ok := r.halved(s); ok {
 		r.emit(ctx, event{of: s.id, left: s.Range, second: second.id, right: second.Range})
 		r.waiting = append(r.waiting, second)
 	}
-	r.working++
-	go r.work(ctx)
+	switch {
+	case r.working+r.asking >= r.client.room(r.read.AtOnce):
+	case len(r.waiting) > 0:
+		r.working++
+		go r.work(ctx)
+	case s.middle == nil && s.left > worthHalving*limit:
+		left := s.left
+		if r.reserve(s) {
+			r.emit(ctx, event{of: s.id, left: s.Range, second: r.last.id, right: r.last.Range})
+			s.left = left // or few less
+		}
+		if !r.unsettled(s) {
+			r.ask(ctx, s, limit)
+		}
+	}
 }
 
 // reserve cuts off what is behind Settled, if the segment reaches there from before; the rest of the reading then goes on
@@ -154,7 +157,7 @@ func (r *reader) reserve(s *segment) bool {
 	if s.After.UpdatedOn >= r.read.Settled || !r.unsettled(s) {
 		return false
 	}
-	r.last = r.cut(s, Key{UpdatedOn: r.read.Settled}, Key{UpdatedOn: addSecond(r.read.Settled)})
+	r.last = r.cut(s, Key{UpdatedOn: r.read.Settled}, Key{UpdatedOn: addSeconds(r.read.Settled, 1)})
 	return true
 }
 
@@ -168,7 +171,7 @@ func (r *reader) halve(s *segment) (second *segment, ok bool) {
 	}
 	if !r.read.Window.ordersByID() && s.spansSeconds() {
 		mid := midTime(s.After.UpdatedOn, s.Through.UpdatedOn)
-		return r.cut(s, Key{UpdatedOn: mid}, Key{UpdatedOn: addSecond(mid)}), true
+		return r.cut(s, Key{UpdatedOn: mid}, Key{UpdatedOn: addSeconds(mid, 1)}), true
 	}
 	mid, ok := midID(s.After.SysID, s.Through.SysID)
 	if !ok {

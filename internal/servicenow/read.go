@@ -89,9 +89,9 @@ const (
 func (r Read) stamp() string { return cmp.Or(r.Stamp, updatedOn) }
 
 // ReadPages reads a window page by page, each behind the last key of the one before it; offsets play no part. The next
-// page is on its way while one is worked on. With AtOnce, a range of several pages is halved between two of them, and
-// the second half read beside the first, as often as the instance leaves room for one request more; so ranges that lag
-// behind are halved again.
+// page is on its way while one is worked on. With AtOnce, a range of several pages is halved between two of them, where a
+// look ahead finds its middle, and the second half read beside the first, as often as the instance leaves room for one
+// request more; so ranges that lag behind are halved again.
 //
 // Row security drops rows after the limit was applied, so that a page may be short or empty with more rows behind it.
 // A range therefore ends only when the instance's own count proves it: the count of what remains, asked for with the
@@ -107,6 +107,7 @@ func (c *Client) ReadPages(ctx context.Context, r Read) iter.Seq2[*Page, error] 
 			cancel()
 			for range reader.events { // until every worker has ended
 			}
+			reader.asked.Wait()
 		}()
 		for e := range reader.events {
 			switch {

@@ -23,6 +23,7 @@ const (
 // segment reads a segment to its proven end, or to where the rest of it is left to wait for a worker.
 func (r *reader) segment(ctx context.Context, s *segment) error {
 	count := true
+	r.share(ctx, s, r.read.Pages.Rows())
 	for {
 		list, limit, err := r.fetch(ctx, s, count)
 		if err != nil {
