@@ -52,6 +52,7 @@ func (c *Client) estimate(ctx context.Context, r Reading, start servicenow.Key, 
 	pages := 0
 	var look sample
 	for _, q := range r.Queries {
+		counted, inTwo := 0, 0 // requests for strays and window by themselves
 		for _, read := range []servicenow.Read{
 			c.read(r, q, servicenow.Window{Through: c.Through, Stray: true}, nil),
 			c.read(r, q, servicenow.Window{After: start, Through: c.Through}, rest),
@@ -63,13 +64,22 @@ func (c *Client) estimate(ctx context.Context, r Reading, start servicenow.Key, 
 			if err != nil {
 				return err
 			}
-			e.Rows += n
-			pages += max(requestsFor(n, pageRows), 1)
+			counted += n
+			inTwo += max(requestsFor(n, pageRows), 1)
 			if n > 0 && len(look.records) < r.sampled() {
 				if err := look.take(ctx, c, read, r.sampled()); err != nil {
 					return err
 				}
 			}
+		}
+		e.Rows += counted
+		switch {
+		case rest != nil || !fitsOnePage(start):
+			pages += inTwo
+		case counted <= pageRows:
+			pages++
+		default:
+			pages += 1 + inTwo
 		}
 	}
 	requests := pages

@@ -96,6 +96,14 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 		return err
 	}
 	for _, q := range r.Queries {
+		if rest == nil && fitsOnePage(start) {
+			if whole, err := c.changes(ctx, r, out, q, start); err != nil || whole {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+		}
 		if err := c.window(ctx, r, out, q, servicenow.Window{Through: c.Through, Stray: true}, nil, false); err != nil {
 			return err
 		}
@@ -127,6 +135,28 @@ func (c *Client) Run(ctx context.Context, r Reading) error {
 	out.recall.warn(c.warner(ctx))
 	c.summarise(ctx, r, out, time.Since(began))
 	return nil
+}
+
+// fitsOnePage reports whether what lies behind a start may be few enough for one page: after a sync that was read to its end.
+func fitsOnePage(start servicenow.Key) bool { return start.UpdatedOn != "" && start.SysID == "" }
+
+// changes reads what changed behind start, and the strays, with one request. whole is false when that did not show all of
+// them.
+func (c *Client) changes(ctx context.Context, r Reading, out *sink, q servicenow.Query, start servicenow.Key) (whole bool, err error) {
+	w := servicenow.Window{After: start, Through: c.Through, Open: true}
+	read := c.read(r, q, w, nil)
+	read.Pages, read.Warn = out.pageSize, c.warner(ctx)
+	page, err := c.ServiceNow.ReadOpen(ctx, read)
+	if err != nil || page == nil {
+		return false, err
+	}
+	seen := out.tally.span(w)
+	out.recent = seen.page(page)
+	if err := out.add(ctx, page.Records); err != nil {
+		return false, err
+	}
+	seen.end()
+	return true, nil
 }
 
 // catchUp reads what changed after the window's end, while its pages were read. With a cursor, the next sync would meet these

@@ -138,11 +138,11 @@ func (t *tally) end(err error) {
 // span counts what a window shows.
 type span struct {
 	tally          *tally
-	stray          bool
+	unordered      bool
 	counted, shown int
 }
 
-func (t *tally) span(w servicenow.Window) *span { return &span{tally: t, stray: w.Stray} }
+func (t *tally) span(w servicenow.Window) *span { return &span{tally: t, unordered: w.Stray || w.Open} }
 
 // page counts a page. It reports whether rows of it may have been sent before: within a window keys only grow, so a row
 // comes twice only if its stamp moved during the sync, or if it lies in no window of time.
@@ -155,7 +155,7 @@ func (s *span) page(p *servicenow.Page) (recent bool) {
 	if t.seen == nil {
 		t.seen = newSightings(p.Counted)
 	}
-	if s.stray || len(p.Records) == 0 {
+	if s.unordered || len(p.Records) == 0 {
 		return true
 	}
 	last, _ := p.Records[len(p.Records)-1].Key()

@@ -70,7 +70,7 @@ func TestRequestsOfAnIncrementalSync(t *testing.T) {
 	w.auth = map[string]any{"grant_type": "api_key", "api_key": "emulator-key"}
 	w.mustSync()
 	incidents := w.SysIDs("incident")
-	for _, changed := range []int{1, page, 2*page + 1} {
+	for _, changed := range []int{0, 1, page, 2*page + 1} {
 		for _, id := range incidents[:changed] {
 			w.Update("incident", id, map[string]string{"short_description": "changed"})
 		}

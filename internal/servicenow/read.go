@@ -41,6 +41,9 @@ type Window struct {
 	// Stray asks instead for the records that no such range holds, in the order of their sys_ids: those without a
 	// sys_updated_on, and those with one from beyond Through, which scripts and imports can write.
 	Stray bool
+	// Open asks instead for what lies behind After without an end, and for the records without a sys_updated_on, in no order:
+	// all that the window and its strays hold. See ReadOpen.
+	Open bool
 	// ByID asks instead for all records, whatever their stamps, in the order of their sys_ids: those that change meanwhile
 	// keep their place.
 	ByID bool

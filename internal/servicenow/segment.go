@@ -147,6 +147,10 @@ func (s *segment) query(r Read, sorted bool) Query {
 	var clauses []Clause
 	updatedOn := r.stamp()
 	switch {
+	case r.Window.Open:
+		clauses = append(clauses,
+			Clause{Field: updatedOn, Operator: ">=", Value: s.After.UpdatedOn},
+			Clause{Or: true, Field: updatedOn, Operator: "ISEMPTY"})
 	case r.Window.ordersByID():
 		if r.Window.Stray {
 			clauses = append(clauses,
@@ -178,6 +182,7 @@ func (s *segment) query(r Read, sorted bool) Query {
 	clauses = append(clauses, r.IDs.Clauses()...)
 	q := r.Query.And(clauses...)
 	switch {
+	case r.Window.Open:
 	case sorted && r.Window.ordersByID():
 		q = q.OrderBy(sysID)
 	case sorted:
