@@ -73,7 +73,7 @@ type Builder struct {
 	scratch []byte
 	sysID   []byte // of the current row
 	// What Composed columns want of the current row: halves in the order of the columns and their fields, each a part of
-	// the arena.
+	// the record or, where it had escapes, of the arena.
 	arena    []byte
 	slots    []slot
 	halves   []Halves
@@ -82,10 +82,10 @@ type Builder struct {
 	lastRows int
 }
 
-// slot is a field's halves in the arena: the stored one from begin, the shown one from middle.
+// slot is a field's halves in the row that filled it.
 type slot struct {
-	row                uint64 // that filled it
-	begin, middle, end int
+	row uint64
+	Halves
 }
 
 type column struct {
@@ -165,7 +165,7 @@ func (b *Builder) Append(record []byte, given ...[]byte) error {
 	b.row++
 	b.arena = b.arena[:0]
 	b.sysID = b.sysID[:0]
-	_, plain, err := b.scanner.Scan(record, recordjson.Space(record, 0), b.take)
+	_, clean, err := b.scanner.Scan(record, recordjson.Space(record, 0), b.take)
 	if err != nil {
 		return fmt.Errorf("reading a record: %w", err)
 	}
@@ -174,7 +174,7 @@ func (b *Builder) Append(record []byte, given ...[]byte) error {
 	}
 	if len(b.whole) > 0 {
 		whole := record
-		if !plain {
+		if !clean {
 			whole = wellFormed(record)
 		}
 		for _, i := range b.whole {
@@ -224,21 +224,27 @@ func (b *Builder) field(of *recordjson.Field) error {
 	return nil
 }
 
-// keep copies a field's halves for the Composed columns. A field that appears twice keeps its first value.
+// keep holds a field's halves for the Composed columns. A field that appears twice keeps its first value.
 func (b *Builder) keep(i int, stored, shown recordjson.Half) {
 	s := &b.slots[i]
 	if s.row == b.row {
 		return
 	}
-	s.row, s.begin = b.row, len(b.arena)
-	if !isNested(stored.Raw) {
-		b.arena = append(b.arena, b.text(stored)...)
+	s.row, s.Halves = b.row, Halves{Stored: b.kept(stored), Shown: b.kept(shown)}
+}
+
+// kept is a half's text, in memory that stays as it is until the next row.
+func (b *Builder) kept(half recordjson.Half) []byte {
+	if isNested(half.Raw) {
+		return nil
 	}
-	s.middle = len(b.arena)
-	if !isNested(shown.Raw) {
-		b.arena = append(b.arena, b.text(shown)...)
+	text := b.text(half)
+	if half.Plain || len(text) == 0 {
+		return text
 	}
-	s.end = len(b.arena)
+	start := len(b.arena)
+	b.arena = append(b.arena, text...)
+	return b.arena[start:]
 }
 
 // compose fills a Composed column.
@@ -247,7 +253,7 @@ func (b *Builder) compose(c *column, text *array.StringBuilder) bool {
 	for i := range halves {
 		halves[i] = Halves{}
 		if s := b.slots[c.slots+i]; s.row == b.row {
-			halves[i] = Halves{Stored: b.arena[s.begin:s.middle], Shown: b.arena[s.middle:s.end]}
+			halves[i] = s.Halves
 		}
 	}
 	b.composed = c.Compose(b.composed[:0], halves)

@@ -39,7 +39,7 @@ const (
 type shape struct {
 	id         int
 	name       []byte
-	plain      bool   // the name, of ASCII without escapes
+	has        traits // of the name
 	head       []byte // from behind the field before through the first quote of the first text
 	middle     []byte // from the end of the first text to the second; empty where there is but one
 	tail       []byte // from the end of the last text to the field's end
@@ -52,22 +52,23 @@ var errMalformed = errors.New("malformed JSON")
 func NewScanner(id func(name []byte) int) *Scanner { return &Scanner{id: id} }
 
 // Scan reads the record that starts at an index of body, and calls each with its fields; a Field is valid until each
-// returns. end is the index behind the record. plain says that every byte of the record is known to be ASCII, and no text
-// to have escapes.
+// returns. end is the index behind the record. clean says that the record is known to be two levels deep at most, ASCII, and
+// without escapes by number: what every reader of JSON takes as it is.
 //
 // The record has to be valid JSON (RFC 8259), but names may appear twice and texts need not be valid UTF-8. An error may
 // come behind fields that were read.
-func (s *Scanner) Scan(body []byte, start int, each func(*Field) error) (end int, plain bool, err error) {
+func (s *Scanner) Scan(body []byte, start int, each func(*Field) error) (end int, clean bool, err error) {
 	if start >= len(body) || body[start] != '{' {
 		return start, false, errMalformed
 	}
-	plain = true
+	clean = true
 	at, first := start, true
 	for next := 0; ; first = false { // the shape that is likely to come next
 		end, fits := 0, false
 		for i := next; i < min(next+mostLeftOut, len(s.shapes)); i++ {
-			if end, fits = s.shapes[i].match(body, at, &s.field); fits {
-				plain = plain && s.shapes[i].plain && s.field.Stored.Plain && (s.field.Shown.Plain || s.field.Shown.Raw == nil)
+			var has traits
+			if end, has, fits = s.shapes[i].match(body, at, &s.field); fits {
+				clean = clean && has&(beyond|codepoint) == 0
 				next = i + 1
 				break
 			}
@@ -76,47 +77,49 @@ func (s *Scanner) Scan(body []byte, start int, each func(*Field) error) (end int
 			var closed bool
 			end, closed, err = s.learn(body, at, first, &next)
 			if err != nil || closed {
-				return end, plain && err == nil, err
+				return end, clean && err == nil, err
 			}
-			plain = false
+			clean = false
 		}
 		if err := each(&s.field); err != nil {
 			return end, false, err
 		}
 		if at = end; at < len(body) && body[at] == '}' {
-			return at + 1, plain, nil
+			return at + 1, clean, nil
 		}
 	}
 }
 
 // match reads a field that looks like the last one of the same name. fits is false when it does not.
-func (s *shape) match(body []byte, at int, f *Field) (end int, fits bool) {
+func (s *shape) match(body []byte, at int, f *Field) (end int, has traits, fits bool) {
 	if !bytes.HasPrefix(body[at:], s.head) {
-		return 0, false
+		return 0, 0, false
 	}
 	from := at + len(s.head)
-	to, plain := textEnd(body, from)
+	to, has := textEnd(body, from)
 	if to < 0 {
-		return 0, false
+		return 0, 0, false
 	}
-	f.ID, f.Stored, f.Shown = s.id, Half{body[from-1 : to+1], plain}, Half{}
+	f.ID, f.Stored, f.Shown = s.id, Half{body[from-1 : to+1], has == 0}, Half{}
 	if len(s.middle) > 0 {
 		if !bytes.HasPrefix(body[to:], s.middle) {
-			return 0, false
+			return 0, 0, false
 		}
 		from = to + len(s.middle)
-		if to, plain = textEnd(body, from); to < 0 {
-			return 0, false
+		second, also := textEnd(body, from)
+		if second < 0 {
+			return 0, 0, false
 		}
-		f.Shown = Half{body[from-1 : to+1], plain}
+		to, has = second, has|also
+		f.Shown = Half{body[from-1 : to+1], also == 0}
 		if s.shownFirst {
 			f.Stored, f.Shown = f.Shown, f.Stored
 		}
 	}
 	if !bytes.HasPrefix(body[to:], s.tail) {
-		return 0, false
+		return 0, 0, false
 	}
-	return to + len(s.tail), true
+	return to + len(s.tail), has | s.has, true
 }
 
 // learn reads a field of any form, which starts behind the one before, and remembers its shape in front of the next one.
@@ -146,8 +149,8 @@ func (s *Scanner) learn(body []byte, at int, first bool, next *int) (end int, cl
 	} else {
 		s.field.ID = s.id(name)
 		if len(s.shapes) < maxShapes && p.from > 0 {
-			_, plain := textEnd(body, i+1)
-			s.shapes = slices.Insert(s.shapes, *next, shape{id: s.field.ID, name: bytes.Clone(name), plain: plain})
+			_, has := textEnd(body, i+1)
+			s.shapes = slices.Insert(s.shapes, *next, shape{id: s.field.ID, name: bytes.Clone(name), has: has})
 			known = &s.shapes[*next]
 			*next++
 		}
@@ -215,6 +218,6 @@ func half(raw []byte) Half {
 	if raw[0] != '"' {
 		return Half{Raw: raw}
 	}
-	_, plain := textEnd(raw, 1)
-	return Half{raw, plain}
+	_, has := textEnd(raw, 1)
+	return Half{raw, has == 0}
 }

@@ -12,17 +12,17 @@ import (
 )
 
 // read returns the fields of a record as a scanner finds them, as lines of "name stored shown".
-func read(s *Scanner, names *[]string, body string) (fields []string, end int, plain bool, err error) {
-	end, plain, err = s.Scan([]byte(body), 0, func(f *Field) error {
+func read(s *Scanner, names *[]string, body string) (fields []string, end int, clean bool, err error) {
+	end, clean, err = s.Scan([]byte(body), 0, func(f *Field) error {
 		fields = append(fields, fmt.Sprintf("%s %s %s", (*names)[f.ID], f.Stored.Raw, f.Shown.Raw))
 		for _, half := range []Half{f.Stored, f.Shown} {
-			if half.Plain && strings.ContainsFunc(string(half.Raw[1:len(half.Raw)-1]), func(r rune) bool { return r < ' ' || r > '~' && r != 0x7f || r == '\\' || r == '"' }) {
+			if half.Plain && strings.ContainsFunc(string(half.Raw[1:len(half.Raw)-1]), func(r rune) bool { return r < ' ' || r > 0x7f || r == '\\' || r == '"' }) {
 				return fmt.Errorf("%q is not plain", half.Raw)
 			}
 		}
 		return nil
 	})
-	return fields, end, plain, err
+	return fields, end, clean, err
 }
 
 func naming() (*Scanner, *[]string) {
@@ -42,10 +42,11 @@ func TestScan(t *testing.T) {
 		name    string
 		records []string
 		want    [][]string
-		plain   []bool
+		clean   []bool
 	}{
 		{"texts and pairs, alike", []string{`{"a":"1","b":{"value":"2","display_value":"two"}}`, `{"a":"","b":{"value":"","display_value":"\n"}}`, `{"a":"x","b":{"value":"y","display_value":"z"}}`},
-			[][]string{{`a "1" `, `b "2" "two"`}, {`a "" `, `b "" "\n"`}, {`a "x" `, `b "y" "z"`}}, []bool{false, false, true}},
+			[][]string{{`a "1" `, `b "2" "two"`}, {`a "" `, `b "" "\n"`}, {`a "x" `, `b "y" "z"`}}, []bool{false, true, true}},
+		{"escapes by number", []string{`{"a":"\u0000"}`, `{"a":"\u0000"}`}, [][]string{{`a "\u0000" `}, {`a "\u0000" `}}, []bool{false, false}},
 		{"the display value first", []string{abc, abc}, [][]string{{`a "1" "one"`, `b "2" "two"`, `c "3" "three"`}, {`a "1" "one"`, `b "2" "two"`, `c "3" "three"`}}, []bool{false, true}},
 		{"the order of the halves changes", []string{`{"a":{"value":"1","display_value":"one"}}`, `{"a":{"display_value":"one","value":"1"}}`, `{"a":{"display_value":"two","value":"2"}}`},
 			[][]string{{`a "1" "one"`}, {`a "1" "one"`}, {`a "2" "two"`}}, []bool{false, false, true}},
@@ -67,11 +68,11 @@ func TestScan(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, names := naming()
 			for i, record := range c.records {
-				fields, end, plain, err := read(s, names, record+" ,")
+				fields, end, clean, err := read(s, names, record+" ,")
 				require.NoError(t, err)
 				require.Equal(t, c.want[i], fields, "record %d", i)
 				require.Equal(t, len(record), end)
-				require.Equal(t, c.plain[i], plain, "record %d", i)
+				require.Equal(t, c.clean[i], clean, "record %d", i)
 			}
 		})
 	}
@@ -122,17 +123,21 @@ func TestTextEnd(t *testing.T) {
 	for length := range 40 {
 		for at := range length {
 			for _, c := range []struct {
-				put          string
-				valid, plain bool
-			}{{"x", true, true}, {`\"`, true, false}, {`\u00e4`, true, false}, {`\x`, false, false}, {`\u00g4`, false, false}, {"ä", true, false}, {"\xff", true, false}, {"\x1f", false, false}, {"\x7f", true, true}, {"!#[]", true, true}} {
+				put   string
+				valid bool
+				has   traits
+			}{
+				{"x", true, 0}, {`\"`, true, escaped}, {`\u00e4`, true, escaped | codepoint}, {`\x`, false, 0}, {`\u00g4`, false, 0},
+				{"ä", true, beyond}, {"\xff", true, beyond}, {"\x1f", false, 0}, {"\x7f", true, 0}, {"!#[]", true, 0}, {`ä\n`, true, beyond | escaped},
+			} {
 				text := strings.Repeat("a", at) + c.put + strings.Repeat("b", length-at)
-				end, plain := textEnd([]byte(text+`"cdefghijk"`), 0)
+				end, has := textEnd([]byte(text+`"cdefghijk"`), 0)
 				if !c.valid {
 					require.Equal(t, -1, end, "%q", text)
 					continue
 				}
 				require.Equal(t, len(text), end, "%q", text)
-				require.Equal(t, c.plain, plain, "%q", text)
+				require.Equal(t, c.has, has, "%q", text)
 				end, _ = textEnd([]byte(text), 0)
 				require.Equal(t, -1, end, "%q has no end", text)
 			}
@@ -152,7 +157,7 @@ func FuzzScan(f *testing.F) {
 		s, names := naming()
 		for _, body := range [][]byte{first, second, first, second, second} {
 			found, twice := map[string]Field{}, false
-			end, plain, err := s.Scan(body, 0, func(f *Field) error {
+			end, clean, err := s.Scan(body, 0, func(f *Field) error {
 				_, before := found[(*names)[f.ID]]
 				found[(*names)[f.ID]], twice = *f, twice || before
 				return nil
@@ -166,8 +171,8 @@ func FuzzScan(f *testing.F) {
 			}
 			record := body[:end]
 			require.True(t, jsontext.Value(record).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)), "%q", record)
-			if plain {
-				require.NotContains(t, string(record), `\`)
+			if clean {
+				require.NotContains(t, string(record), `\u`)
 				require.False(t, strings.ContainsFunc(string(record), func(r rune) bool { return r >= 0x80 }), "%q", record)
 			}
 			var plainly map[string]json.RawMessage

@@ -1,7 +1,6 @@
 package recordjson
 
 import (
-	"bytes"
 	"encoding/binary"
 	"math/bits"
 
@@ -60,10 +59,18 @@ const (
 	highs = 0x8080808080808080
 )
 
-// textEnd returns the index of the quote that ends the text with its first byte at i, -1 when the text is not valid, and
-// whether all of it is ASCII without escapes. Eight bytes are looked at at once; most texts are short.
-func textEnd(b []byte, i int) (end int, plain bool) {
-	plain = true
+// traits are what a text needs of whoever takes its value.
+type traits uint8
+
+const (
+	escaped   traits = 1 << iota // it has escapes
+	beyond                       // and bytes beyond ASCII
+	codepoint                    // and escapes by number, which may stand for what no text may hold
+)
+
+// textEnd returns the index of the quote that ends the text with its first byte at i, or -1 when the text is not valid. Eight
+// bytes are looked at at once; most texts are short.
+func textEnd(b []byte, i int) (end int, has traits) {
 	special := uint64(highs) // what is beyond ASCII counts until it was met
 	for {
 		for len(b)-i >= 8 {
@@ -78,20 +85,22 @@ func textEnd(b []byte, i int) (end int, plain bool) {
 			i += 8
 		}
 		if i >= len(b) {
-			return -1, false
+			return -1, 0
 		}
 		switch c := b[i]; {
 		case c == '"':
-			return i, plain
+			return i, has
 		case c == '\\':
-			plain = false
+			if has |= escaped; i+1 < len(b) && b[i+1] == 'u' {
+				has |= codepoint
+			}
 			if i = escapeEnd(b, i); i < 0 {
-				return -1, false
+				return -1, 0
 			}
 		case c < ' ':
-			return -1, false
+			return -1, 0
 		case c >= 0x80:
-			plain, special = false, 0
+			has, special = has|beyond, 0
 			i++
 		default:
 			i++
@@ -104,11 +113,12 @@ func escapeEnd(b []byte, i int) int {
 	if i+1 >= len(b) {
 		return -1
 	}
-	if b[i+1] != 'u' {
-		if bytes.IndexByte([]byte(`"\/bfnrt`), b[i+1]) < 0 {
-			return -1
-		}
+	switch b[i+1] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 		return i + 2
+	case 'u':
+	default:
+		return -1
 	}
 	if i+6 > len(b) {
 		return -1

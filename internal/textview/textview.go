@@ -202,6 +202,9 @@ func (v *View) plain(text string) string {
 // appendLines appends a value with "\n" for line ends, no blanks at the ends of lines, at most one empty line in a row, none
 // at its ends, without control characters, and as valid UTF-8.
 func appendLines(dst, text []byte) []byte {
+	if visible(text) == len(text) { // as most values are
+		return append(dst, bytes.TrimRight(text, " ")...)
+	}
 	start, gap := len(dst), false
 	for len(text) > 0 {
 		var part []byte
@@ -223,9 +226,23 @@ func appendLines(dst, text []byte) []byte {
 	return dst
 }
 
+// visible is how many bytes at the start of a text are visible ASCII or blanks.
+func visible(text []byte) int {
+	for i, c := range text {
+		if c < ' ' || c > '~' {
+			return i
+		}
+	}
+	return len(text)
+}
+
 // appendVisible appends a text without its control characters but for tabs, and with U+FFFD for what is no UTF-8.
 func appendVisible(dst, text []byte) []byte {
 	for len(text) > 0 {
+		if n := visible(text); n > 0 {
+			dst, text = append(dst, text[:n]...), text[n:]
+			continue
+		}
 		r, size := utf8.DecodeRune(text)
 		switch {
 		case r == '\u0085': // the end of a line, in a text of another time
@@ -240,15 +257,16 @@ func appendVisible(dst, text []byte) []byte {
 
 // cutLine splits off the first line; it may end in "\n", "\r", both, or as pages and printed lines do.
 func cutLine(text []byte) (first, rest []byte) {
-	end := bytes.IndexAny(text, "\r\n\v\f")
-	switch {
-	case end < 0:
-		return text, nil
-	case bytes.HasPrefix(text[end:], []byte("\r\n")):
-		return text[:end], text[end+2:]
-	default:
-		return text[:end], text[end+1:]
+	for i, c := range text {
+		switch {
+		case c > '\r' || c < '\n': // none of the four, which follow each other
+		case c == '\r' && i+1 < len(text) && text[i+1] == '\n':
+			return text[:i], text[i+2:]
+		default:
+			return text[:i], text[i+1:]
+		}
 	}
+	return text, nil
 }
 
 // line makes a label or caption fit one line.
