@@ -3,6 +3,7 @@ package textview
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cqservicenow/cq-source-servicenow/internal/arrowjson"
@@ -199,12 +200,24 @@ func (j *journals) dated(values []arrowjson.Halves, layout string) bool {
 	for _, field := range j.stamps {
 		if shown := values[field].Shown; len(shown) > 0 {
 			date, _, _ := bytes.Cut(shown, []byte(" "))
+			if !alike(date, layout) {
+				return false // without the memory that the error of package time takes
+			}
 			_, err := time.Parse(layout, string(date))
 			return err == nil
 		}
 	}
 	return false
 }
+
+// alike reports whether a date begins as its layout does: with a year or not, and with the same separator behind that.
+func alike(date []byte, layout string) bool {
+	inDate := bytes.IndexFunc(date, notDigit)
+	inLayout := strings.IndexFunc(layout, notDigit)
+	return inDate > 0 && date[inDate] == layout[inLayout] && (inDate == 4) == (inLayout == 4)
+}
+
+func notDigit(r rune) bool { return r < '0' || r > '9' }
 
 func (j *journals) fits(values []arrowjson.Halves, layout string) bool {
 	seen := false
