@@ -71,7 +71,12 @@ func (g *gate) grow(s *slot) {
 }
 
 // latencies compares the time to the first byte of requests of the same class.
-type latencies struct{ classes map[string]*classLatency }
+type latencies struct {
+	classes map[string]*classLatency
+	// inflation is the last average in terms of its best: what the number in flight costs at present. The first average of
+	// a class, which comes with another size of page, has it too.
+	inflation float64
+}
 
 type classLatency struct {
 	sum      time.Duration
@@ -119,10 +124,11 @@ func (l *latencies) add(class string, took time.Duration, enough int, now time.T
 	c.sum, c.seen = 0, 0
 	switch {
 	case c.best == 0:
-		c.best, c.measured = average, now
+		c.best, c.measured = scale(average, 1/max(l.inflation, 1)), now
 	case average <= c.best:
 		c.best, c.measured = (c.best+average)/2, now // half-way: the luckiest average is not the typical best
 	}
+	l.inflation = float64(average) / float64(max(c.best, 1))
 	switch {
 	case average > scale(c.best, halves)+noise:
 		return risen
@@ -147,4 +153,7 @@ func (l *latencies) restart() {
 }
 
 // forget begins anew altogether.
-func (l *latencies) forget() { clear(l.classes) }
+func (l *latencies) forget() {
+	clear(l.classes)
+	l.inflation = 0
+}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,8 +87,10 @@ func load(t *testing.T, client *http.Client, workers int) (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
-func get(ctx context.Context, client *http.Client) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(WithTrip(ctx, &Trip{Class: "page", API: "table"}), http.MethodGet, "http://x.example/", nil)
+func get(ctx context.Context, client *http.Client) (*http.Response, error) { return getPage(ctx, client, "page") }
+
+func getPage(ctx context.Context, client *http.Client, class string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(WithTrip(ctx, &Trip{Class: class, API: "table"}), http.MethodGet, "http://x.example/", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +139,33 @@ func TestLimitSettlesWhereTheServerIsBusy(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What another size of page takes is first seen while others wait at the server. Taken for the best, it would let the limit grow.
+func TestLimitKnowsTheQueueWhenPagesChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes = 400 * time.Millisecond
+		client, counters := adaptive(t, 16, &busyServer{serves: 4, takes: takes, jitter: 0.1})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		var sent atomic.Int64
+		for range 24 {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					if resp, err := getPage(ctx, client, fmt.Sprintf("page %d", sent.Add(1)/100)); err == nil {
+						_ = resp.Body.Close()
+					}
+				}
+			})
+		}
+		time.Sleep(60 * takes)
+		_, mean, most := watch(counters, 500*takes)
+		require.GreaterOrEqual(t, mean, 4.0)
+		require.LessOrEqual(t, mean, 7.5)
+		require.LessOrEqual(t, most, 10)
+	})
 }
 
 // Times that scatter as widely as chance can make them slow the growth, and are not taken for a queue.
