@@ -112,6 +112,11 @@ func (l *loads) write(line func(string, ...any), title string) {
 		line("| What the answers took to what they take by the model | %s | |",
 			of(l.syncs, func(_ int, s loadSync) float64 { return s.report.Took.Seconds() / s.report.Model.Seconds() }))
 	}
+	processors := float64(runtime.NumCPU())
+	line("| CPU seconds of instance and destination, divided by %.0f cores, to bare download: the least that is left to a sync | %s | |", processors,
+		of(l.syncs, func(i int, s loadSync) float64 {
+			return (s.instance + s.destination).Seconds() / processors / l.bare[i].Seconds()
+		}))
 	line("| Offset paging to sync, time | %s | |", of(l.syncs, func(i int, s loadSync) float64 { return l.offsets[i].Seconds() / s.wall.Seconds() }))
 }
 

@@ -176,6 +176,8 @@ type loads struct {
 type loadSync struct {
 	outcome
 	report report
+	// instance and destination are the processor time of those processes meanwhile.
+	instance, destination time.Duration
 }
 
 // ideal is what the requests would take with as many in flight as the instance serves.
@@ -250,11 +252,13 @@ func (b *bench) syncOnce(ctx context.Context, binary string, i *instance, tables
 	if _, err := i.do(order{Do: doReset}); err != nil {
 		return s, err
 	}
+	instance, destination := processCPU(i.cmd.Process.Pid), processCPU(os.Getpid())
 	var err error
 	s.outcome, err = job{command: []string{binary}, spec: b.spec(i.url), tables: tables, into: into, cursors: cursors, log: b.log}.sync(ctx)
 	if err != nil {
 		return s, err
 	}
+	s.instance, s.destination = processCPU(i.cmd.Process.Pid)-instance, processCPU(os.Getpid())-destination
 	if s.report, err = i.do(order{Do: doReport}); err != nil {
 		return s, err
 	}
@@ -362,19 +366,20 @@ func (b *bench) compare(ctx context.Context) (*comparison, error) {
 	defer i.stop()
 	var c comparison
 	for n := range b.repeat {
-		order := []string{b.binary, b.against}
-		if n%2 == 1 {
-			slices.Reverse(order)
-		}
-		for _, binary := range order {
+		for second := range 2 {
+			theirs := (second == 1) != (n%2 == 1)
+			binary := b.binary
+			if theirs {
+				binary = b.against
+			}
 			s, err := b.syncOnce(ctx, binary, i, []string{resources.IncidentsTable}, &drain{}, false, b.incidents)
 			if err != nil {
 				return nil, err
 			}
-			if binary == b.binary {
-				c.ours = append(c.ours, s)
-			} else {
+			if theirs {
 				c.theirs = append(c.theirs, s)
+			} else {
+				c.ours = append(c.ours, s)
 			}
 		}
 	}
