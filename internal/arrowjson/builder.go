@@ -63,7 +63,7 @@ type Builder struct {
 	columns []column
 	fields  fields
 	scanner *recordjson.Scanner
-	take    func(*recordjson.Field) error
+	take    func(recordjson.Field) error
 	whole   []int // columns that take the record itself
 	fixed   []int // columns that need no field
 	row     uint64
@@ -78,7 +78,7 @@ type Builder struct {
 	slots    []slot
 	halves   []Halves
 	composed []byte
-	last     []int // bytes that each column of texts or bytes had in the last batch
+	last     []int // bytes that each column of texts or bytes had in the last batch, or in a larger one not long before
 	lastRows int
 }
 
@@ -203,7 +203,7 @@ func (b *Builder) Append(record []byte, given ...[]byte) error {
 }
 
 // field fills what wants a field.
-func (b *Builder) field(of *recordjson.Field) error {
+func (b *Builder) field(of recordjson.Field) error {
 	if of.ID == 0 {
 		return nil
 	}
@@ -350,10 +350,10 @@ func (b *Builder) Bytes() int { return b.bytes }
 func (b *Builder) Batch() arrow.RecordBatch {
 	for i := range b.columns {
 		if data := b.binary(i); data != nil {
-			b.last[i] = data.DataLen()
+			b.last[i] = max(data.DataLen(), b.last[i]-b.last[i]/16)
 		}
 	}
-	b.lastRows = b.rows
+	b.lastRows = max(b.rows, b.lastRows-b.lastRows/16)
 	b.rows, b.bytes = 0, 0
 	return b.records.NewRecordBatch()
 }

@@ -87,7 +87,9 @@ func load(t *testing.T, client *http.Client, workers int) (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
-func get(ctx context.Context, client *http.Client) (*http.Response, error) { return getPage(ctx, client, "page") }
+func get(ctx context.Context, client *http.Client) (*http.Response, error) {
+	return getPage(ctx, client, "page")
+}
 
 func getPage(ctx context.Context, client *http.Client, class string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(WithTrip(ctx, &Trip{Class: class, API: "table"}), http.MethodGet, "http://x.example/", nil)

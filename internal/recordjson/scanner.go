@@ -25,7 +25,6 @@ type Field struct {
 type Scanner struct {
 	id     func(name []byte) int
 	shapes []shape
-	field  Field
 }
 
 const (
@@ -51,13 +50,13 @@ var errMalformed = errors.New("malformed JSON")
 // NewScanner returns a scanner that calls fields by the id of their name, as it stands between its quotes.
 func NewScanner(id func(name []byte) int) *Scanner { return &Scanner{id: id} }
 
-// Scan reads the record that starts at an index of body, and calls each with its fields; a Field is valid until each
-// returns. end is the index behind the record. clean says that the record is known to be two levels deep at most, ASCII, and
-// without escapes by number: what every reader of JSON takes as it is.
+// Scan reads the record that starts at an index of body, and calls each with its fields. end is the index behind the record.
+// clean says that the record is known to be two levels deep at most, ASCII, and without escapes by number: what every reader
+// of JSON takes as it is.
 //
 // The record has to be valid JSON (RFC 8259), but names may appear twice and texts need not be valid UTF-8. An error may
 // come behind fields that were read.
-func (s *Scanner) Scan(body []byte, start int, each func(*Field) error) (end int, clean bool, err error) {
+func (s *Scanner) Scan(body []byte, start int, each func(Field) error) (end int, clean bool, err error) {
 	if start >= len(body) || body[start] != '{' {
 		return start, false, errMalformed
 	}
@@ -65,9 +64,10 @@ func (s *Scanner) Scan(body []byte, start int, each func(*Field) error) (end int
 	at, first := start, true
 	for next := 0; ; first = false { // the shape that is likely to come next
 		end, fits := 0, false
+		var f Field // no memory of the heap: storing pointers there is dear while garbage is collected
 		for i := next; i < min(next+mostLeftOut, len(s.shapes)); i++ {
 			var has traits
-			if end, has, fits = s.shapes[i].match(body, at, &s.field); fits {
+			if end, has, fits = s.shapes[i].match(body, at, &f); fits {
 				clean = clean && has&(beyond|codepoint) == 0
 				next = i + 1
 				break
@@ -75,13 +75,13 @@ func (s *Scanner) Scan(body []byte, start int, each func(*Field) error) (end int
 		}
 		if !fits {
 			var closed bool
-			end, closed, err = s.learn(body, at, first, &next)
+			end, closed, err = s.learn(body, at, first, &next, &f)
 			if err != nil || closed {
 				return end, clean && err == nil, err
 			}
 			clean = false
 		}
-		if err := each(&s.field); err != nil {
+		if err := each(f); err != nil {
 			return end, false, err
 		}
 		if at = end; at < len(body) && body[at] == '}' {
@@ -124,7 +124,7 @@ func (s *shape) match(body []byte, at int, f *Field) (end int, has traits, fits 
 
 // learn reads a field of any form, which starts behind the one before, and remembers its shape in front of the next one.
 // closed is true, and end the record's, when there is none.
-func (s *Scanner) learn(body []byte, at int, first bool, next *int) (end int, closed bool, err error) {
+func (s *Scanner) learn(body []byte, at int, first bool, next *int, f *Field) (end int, closed bool, err error) {
 	i := Space(body, at)
 	switch {
 	case i >= len(body), first && body[i] != '{', !first && body[i] != ',' && body[i] != '}':
@@ -140,17 +140,17 @@ func (s *Scanner) learn(body []byte, at int, first bool, next *int) (end int, cl
 		return at, false, errMalformed
 	}
 	var p parts
-	s.field.Stored, s.field.Shown, p = halves(body, value, end)
+	f.Stored, f.Shown, p = halves(body, value, end)
 	var known *shape
 	if *next < len(s.shapes) && bytes.Equal(s.shapes[*next].name, name) {
 		known = &s.shapes[*next]
-		s.field.ID = known.id
+		f.ID = known.id
 		*next++
 	} else {
-		s.field.ID = s.id(name)
+		f.ID = s.id(name)
 		if len(s.shapes) < maxShapes && p.from > 0 {
 			_, has := textEnd(body, i+1)
-			s.shapes = slices.Insert(s.shapes, *next, shape{id: s.field.ID, name: bytes.Clone(name), has: has})
+			s.shapes = slices.Insert(s.shapes, *next, shape{id: f.ID, name: bytes.Clone(name), has: has})
 			known = &s.shapes[*next]
 			*next++
 		}

@@ -13,7 +13,7 @@ import (
 
 // read returns the fields of a record as a scanner finds them, as lines of "name stored shown".
 func read(s *Scanner, names *[]string, body string) (fields []string, end int, clean bool, err error) {
-	end, clean, err = s.Scan([]byte(body), 0, func(f *Field) error {
+	end, clean, err = s.Scan([]byte(body), 0, func(f Field) error {
 		fields = append(fields, fmt.Sprintf("%s %s %s", (*names)[f.ID], f.Stored.Raw, f.Shown.Raw))
 		for _, half := range []Half{f.Stored, f.Shown} {
 			if half.Plain && strings.ContainsFunc(string(half.Raw[1:len(half.Raw)-1]), func(r rune) bool { return r < ' ' || r > 0x7f || r == '\\' || r == '"' }) {
@@ -88,7 +88,7 @@ func TestScanRemembers(t *testing.T) {
 	lookups := 0
 	s := NewScanner(func([]byte) int { lookups++; return 0 })
 	fields := 0
-	each := func(*Field) error { fields++; return nil }
+	each := func(Field) error { fields++; return nil }
 	require.Zero(t, testing.AllocsPerRun(10, func() {
 		if _, _, err := s.Scan(record, 0, each); err != nil {
 			t.Fatal(err)
@@ -102,7 +102,7 @@ func TestScanStops(t *testing.T) {
 	s, _ := naming()
 	for range 2 {
 		calls := 0
-		_, _, err := s.Scan([]byte(`{"a":"1","b":"2"}`), 0, func(*Field) error { calls++; return errMalformed })
+		_, _, err := s.Scan([]byte(`{"a":"1","b":"2"}`), 0, func(Field) error { calls++; return errMalformed })
 		require.ErrorIs(t, err, errMalformed)
 		require.Equal(t, 1, calls)
 	}
@@ -112,7 +112,7 @@ func TestScanStops(t *testing.T) {
 func TestScanBounds(t *testing.T) {
 	s, _ := naming()
 	for i := range 3 * maxShapes {
-		_, _, err := s.Scan(fmt.Appendf(nil, `{"f%d":"1"}`, i), 0, func(*Field) error { return nil })
+		_, _, err := s.Scan(fmt.Appendf(nil, `{"f%d":"1"}`, i), 0, func(Field) error { return nil })
 		require.NoError(t, err)
 	}
 	require.LessOrEqual(t, len(s.shapes), maxShapes)
@@ -157,9 +157,9 @@ func FuzzScan(f *testing.F) {
 		s, names := naming()
 		for _, body := range [][]byte{first, second, first, second, second} {
 			found, twice := map[string]Field{}, false
-			end, clean, err := s.Scan(body, 0, func(f *Field) error {
+			end, clean, err := s.Scan(body, 0, func(f Field) error {
 				_, before := found[(*names)[f.ID]]
-				found[(*names)[f.ID]], twice = *f, twice || before
+				found[(*names)[f.ID]], twice = f, twice || before
 				return nil
 			})
 			valid := len(body) > 0 && body[0] == '{' && jsontext.Value(body).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))

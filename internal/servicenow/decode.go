@@ -66,7 +66,7 @@ func (d *listDecoder) id(name []byte) int {
 }
 
 // take notes the key's parts. Of a field that appears twice the first one counts.
-func (d *listDecoder) take(f *recordjson.Field) error {
+func (d *listDecoder) take(f recordjson.Field) error {
 	if f.ID == 0 || len(f.Stored.Raw) == 0 || f.Stored.Raw[0] != '"' {
 		return nil
 	}

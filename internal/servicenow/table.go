@@ -49,9 +49,9 @@ type List struct {
 	// Date is the instance's clock.
 	Date time.Time
 
-	keys  []rawKey      // of the records
-	took  time.Duration // from when the request was sent
-	body  []byte        // unpacked; the records are parts of it
+	keys []rawKey      // of the records
+	took time.Duration // from when the request was sent
+	body []byte        // unpacked; the records are parts of it
 }
 
 // Record is one record's JSON object, as the instance sent it.
