@@ -65,7 +65,10 @@ func (r *results) plotLoads() string {
 	}{}
 	for i, l := range []*loads{r.quick, r.slow} {
 		n := float64(l.incidents)
-		bars := []bar{{"sync", n / walls(l.syncs).median()}, {"bare download", n / seconds(l.bare).median()}, {"offset paging", n / seconds(l.offsets).median()}}
+		bars := []bar{{"sync", n / walls(l.syncs).median()}, {"bare download", n / seconds(l.bare).median()}}
+		if len(l.offsets) > 0 {
+			bars = append(bars, bar{"offset paging", n / seconds(l.offsets).median()})
+		}
 		title := fmt.Sprintf("%s incidents without latency", grouped(int64(l.incidents)))
 		if i == 1 {
 			title = fmt.Sprintf("%s incidents, %s a request and %s a row", grouped(int64(l.incidents)), l.latency.request, l.latency.row)

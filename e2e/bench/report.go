@@ -99,7 +99,9 @@ func (l *loads) write(line func(string, ...any), title string) {
 	line("| Sync | %s | %s | at most %.0f |", walls(l.syncs), perSecond(walls(l.syncs)), atOnce.median())
 	line("| Bare download of the same pages | %s | %s | %.0f |", seconds(l.bare), perSecond(seconds(l.bare)),
 		of(l.atOnce, func(_, n int) float64 { return float64(n) }).median())
-	line("| Offset paging, a bare download of 1,000 rows at a time | %s | %s | 1 |", seconds(l.offsets), perSecond(seconds(l.offsets)))
+	if len(l.offsets) > 0 {
+		line("| Offset paging, a bare download of 1,000 rows at a time | %s | %s | 1 |", seconds(l.offsets), perSecond(seconds(l.offsets)))
+	}
 	line("\n| Ratio | | Goal |\n| - | - | - |")
 	goal := ""
 	if l.latency == (latency{}) {
@@ -117,7 +119,9 @@ func (l *loads) write(line func(string, ...any), title string) {
 		of(l.syncs, func(i int, s loadSync) float64 {
 			return (s.instance + s.destination).Seconds() / processors / l.bare[i].Seconds()
 		}))
-	line("| Offset paging to sync, time | %s | |", of(l.syncs, func(i int, s loadSync) float64 { return l.offsets[i].Seconds() / s.wall.Seconds() }))
+	if len(l.offsets) > 0 {
+		line("| Offset paging to sync, time | %s | |", of(l.offsets, func(i int, took time.Duration) float64 { return took.Seconds() / l.syncs[i].wall.Seconds() }))
+	}
 }
 
 func (l *loads) writeRowPath(line func(string, ...any)) {

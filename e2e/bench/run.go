@@ -31,6 +31,7 @@ type settings struct {
 	changes     numbers
 	repeat      int
 	concurrency int
+	offsets     int    // the most incidents that are also read by offsets
 	plots       string // directory; empty for none
 	binary      string // empty: built from the module
 	against     string // another binary to compare with; nothing else is then measured
@@ -87,6 +88,7 @@ func run(ctx context.Context, args []string, out, log io.Writer) error {
 	flags.Var(&s.changes, "changes", "incidents that change before an incremental sync")
 	flags.IntVar(&s.repeat, "repeat", 3, "runs of each kind; medians are reported")
 	flags.IntVar(&s.concurrency, "concurrency", 0, "the spec's concurrency; 0 lets the plugin find it")
+	flags.IntVar(&s.offsets, "offsets", 200_000, "the most incidents that are also read by offsets, one page at a time")
 	flags.StringVar(&s.plots, "plots", "", "directory to write plots into, as SVG")
 	flags.StringVar(&s.binary, "binary", "", "plugin to measure; it is built when there is none")
 	flags.StringVar(&s.against, "against", "", "plugin to compare with, and nothing else")
@@ -213,12 +215,14 @@ func (b *bench) load(ctx context.Context, incidents int, l latency, rowPath bool
 			b.say("bare download of %d pages, %d at once: %s", len(last.report.Pages), atOnce, took.Round(time.Millisecond))
 			return err
 		},
-		func() error {
+	}
+	if incidents <= b.offsets {
+		kinds = append(kinds, func() error {
 			took, err := d.offsets(ctx, incidents)
 			all.offsets = append(all.offsets, took)
 			b.say("offset paging: %s", took.Round(time.Millisecond))
 			return err
-		},
+		})
 	}
 	if rowPath {
 		for _, rows := range batches() {

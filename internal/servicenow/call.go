@@ -189,12 +189,16 @@ func slow(trip *httpclient.Trip, err error) error {
 
 // get sends one GET request and reads its body whole, which must be JSON. Errors that another attempt may cure are returned
 // as they are, others wrapped by backoff.Permanent. Requests of one class should take the same time to their first byte. The body
-// is read into the memory that is given, and more where that is not enough.
-func (c *Client) get(ctx context.Context, path, class string, params url.Values, table string, memory []byte) (*response, error) {
+// is read into memory that is asked for when it begins to arrive, nil being none, and more where that is not enough.
+func (c *Client) get(ctx context.Context, path, class string, params url.Values, table string, memory func() []byte) (*response, error) {
 	r := &response{}
 	var err error
 	r.header, r.took, err = c.send(ctx, call{path: path, class: class, params: params, accept: "application/json", table: table}, func(resp *http.Response) error {
-		if r.body, err = readAll(resp.Body, memory); err != nil {
+		var into []byte
+		if memory != nil {
+			into = memory()
+		}
+		if r.body, err = readAll(resp.Body, into); err != nil {
 			return fmt.Errorf("reading the answer of %s: %w", path, err)
 		}
 		if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType != "application/json" {

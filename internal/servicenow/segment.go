@@ -201,7 +201,7 @@ func (r *reader) fetch(ctx context.Context, s *segment, count bool) (*List, int,
 			r.client.counter.pageSize.Store(int64(limit))
 			list, err := r.client.listOnce(ctx, r.read.Table, ListOptions{
 				Query: s.query(r.read, true), Fields: r.read.Fields, Display: r.read.Display, Limit: limit, Count: count,
-				memory: r.memory(pages.expected(limit, s.left)), stamp: r.read.stamp(),
+				memory: func() []byte { return r.memory(pages.expected(limit, s.left)) }, stamp: r.read.stamp(),
 			})
 			switch {
 			case err == nil:

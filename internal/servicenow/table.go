@@ -37,8 +37,8 @@ type ListOptions struct {
 	// Count asks for the number of matching rows, readable or not, which costs the instance a count.
 	Count bool
 
-	memory []byte // for the answer; more is taken as it is needed
-	stamp  string // the field with the time of a key; "" is sys_updated_on
+	memory func() []byte // for the answer; nil: as it arrives
+	stamp  string        // the field with the time of a key; "" is sys_updated_on
 }
 
 // List is one page.
