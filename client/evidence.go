@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +26,7 @@ const (
 const (
 	// evidenceTimeout bounds the reading of a destination table, which is as long as the table.
 	evidenceTimeout = 5 * time.Minute
-	// mostCounted bounds the distinct rows that a sync remembers of a table, at some 20 bytes each.
+	// mostCounted bounds the distinct rows that a sync remembers of a table, at some 10 bytes each.
 	mostCounted = 4_000_000
 )
 
@@ -156,27 +157,52 @@ func (s *State) tellsRows() bool {
 	return false
 }
 
-// sent counts the distinct rows that a sync sends of a table.
+// sent counts the distinct rows that a sync sends of a table, by hashes: 8 bytes a row, and what is set aside to grow.
 type sent struct {
-	seed maphash.Seed
-	ids  map[uint64]struct{}
-	lost bool // too many to remember
+	seed   maphash.Seed
+	sorted []uint64 // each once
+	fresh  []uint64 // since they were sorted in
+	lost   bool     // too many to remember
 }
 
-func newSent() *sent { return &sent{seed: maphash.MakeSeed(), ids: map[uint64]struct{}{}} }
+// mostFresh is how many are sorted in at once.
+const mostFresh = 1 << 16
 
-func (s *sent) note(id string) {
+func newSent() *sent { return &sent{seed: maphash.MakeSeed()} }
+
+func (s *sent) note(id []byte) {
 	if s == nil || s.lost {
 		return
 	}
-	if s.ids[maphash.String(s.seed, id)] = struct{}{}; len(s.ids) > mostCounted {
-		s.ids, s.lost = nil, true
+	if s.fresh = append(s.fresh, maphash.Bytes(s.seed, id)); len(s.fresh) < mostFresh {
+		return
 	}
+	if s.sortIn(); len(s.sorted) > mostCounted {
+		s.sorted, s.fresh, s.lost = nil, nil, true
+	}
+}
+
+// sortIn merges the fresh ones into the others, from the largest down, so that it needs no other memory.
+func (s *sent) sortIn() {
+	slices.Sort(s.fresh)
+	i, j := len(s.sorted)-1, len(s.fresh)-1
+	s.sorted = append(s.sorted, s.fresh...)
+	for at := len(s.sorted) - 1; j >= 0; at-- {
+		if i >= 0 && s.sorted[i] > s.fresh[j] {
+			s.sorted[at] = s.sorted[i]
+			i--
+		} else {
+			s.sorted[at] = s.fresh[j]
+			j--
+		}
+	}
+	s.sorted, s.fresh = slices.Compact(s.sorted), s.fresh[:0]
 }
 
 func (s *sent) count() int {
 	if s == nil {
 		return 0
 	}
-	return len(s.ids)
+	s.sortIn()
+	return len(s.sorted)
 }

@@ -375,7 +375,7 @@ func (s *sink) append(ctx context.Context, record servicenow.Record, given [][]b
 		return fmt.Errorf("filling %s: %w", s.table.Name, err)
 	}
 	if s.sent != nil {
-		s.sent.note(string(s.builder.SysID()))
+		s.sent.note(s.builder.SysID())
 	}
 	s.tally.row(record, s.builder.SysID(), s.recent)
 	if s.builder.Rows() >= rowsPerBatch || s.builder.Bytes() >= bytesPerBatch {

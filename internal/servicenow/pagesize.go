@@ -20,9 +20,9 @@ const (
 	// mostPageBytes is the body that a page grows to at most, unpacked. An incident is 5 to 8 kB of JSON with both values
 	// of every field. Two or three pages of a table are in memory at once, and a body may have 40 MiB.
 	mostPageBytes = 16 << 20
-	// mostBytesAtOnce is for the pages of ranges that are read side by side, together. As a rule some of them wait for the
-	// instance, and take no memory yet.
-	mostBytesAtOnce = 72 << 20
+	// mostBytesAtOnce is for the pages of ranges that are read side by side, together. They may have twice as much before
+	// they are halved.
+	mostBytesAtOnce = 48 << 20
 	// mostExpected bounds the memory that is taken before anything has arrived.
 	mostExpected = 2 * mostPageBytes
 	// servedToGrow is how many pages in a row must be served quickly before the page grows.
