@@ -233,15 +233,11 @@ func (c *Client) window(ctx context.Context, r Reading, out *sink, q servicenow.
 			return err
 		}
 		out.recent = seen.page(page)
-		rows := len(page.Records)
-		out.sinceCommit += rows
+		out.sinceCommit += len(page.Records)
 		if err := out.add(ctx, page.Records); err != nil {
 			return err
 		}
-		if r.Beside == nil && r.Keep == nil { // nobody else has seen the records
-			page.Release()
-		}
-		if checkpoints && rows > 0 && out.sinceCommit >= every {
+		if checkpoints && len(page.Records) > 0 && out.sinceCommit >= every {
 			if err := out.flush(ctx); err != nil {
 				return err
 			}

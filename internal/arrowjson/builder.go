@@ -244,7 +244,7 @@ func (b *Builder) kept(half recordjson.Half) []byte {
 	}
 	start := len(b.arena)
 	b.arena = append(b.arena, text...)
-	return b.arena[start:]
+	return b.arena[start:len(b.arena):len(b.arena)]
 }
 
 // compose fills a Composed column.

@@ -90,7 +90,7 @@ func (c count) number() (int, error) {
 func stats[R, T any](ctx context.Context, c *Client, table string, params url.Values, read func(R) (T, error)) (T, error) {
 	path := "/api/now/stats/" + table
 	value, err := retrying(ctx, c, "counting "+table, func() (value T, err error) {
-		resp, err := c.get(ctx, path, "", params, table, nil)
+		resp, err := c.get(ctx, path, "", params, table, 0)
 		if err != nil {
 			return value, err
 		}

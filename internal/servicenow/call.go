@@ -188,17 +188,13 @@ func slow(trip *httpclient.Trip, err error) error {
 }
 
 // get sends one GET request and reads its body whole, which must be JSON. Errors that another attempt may cure are returned
-// as they are, others wrapped by backoff.Permanent. Requests of one class should take the same time to their first byte. The body
-// is read into memory that is asked for when it begins to arrive, nil being none, and more where that is not enough.
-func (c *Client) get(ctx context.Context, path, class string, params url.Values, table string, memory func() []byte) (*response, error) {
+// as they are, others wrapped by backoff.Permanent. Requests of one class should take the same time to their first byte. Memory
+// for as many bytes as are expected is taken when the first of them arrive.
+func (c *Client) get(ctx context.Context, path, class string, params url.Values, table string, expected int) (*response, error) {
 	r := &response{}
 	var err error
 	r.header, r.took, err = c.send(ctx, call{path: path, class: class, params: params, accept: "application/json", table: table}, func(resp *http.Response) error {
-		var into []byte
-		if memory != nil {
-			into = memory()
-		}
-		if r.body, err = readAll(resp.Body, into); err != nil {
+		if r.body, err = readAll(resp.Body, expected); err != nil {
 			return fmt.Errorf("reading the answer of %s: %w", path, err)
 		}
 		if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType != "application/json" {
@@ -212,10 +208,10 @@ func (c *Client) get(ctx context.Context, path, class string, params url.Values,
 	return r, nil
 }
 
-// readAll is io.ReadAll into memory that is there: the steps by which io.ReadAll grows would be, of a page of megabytes, five
-// times its size in garbage.
-func readAll(from io.Reader, memory []byte) ([]byte, error) {
-	body := slices.Grow(memory[:0], bytes.MinRead)
+// readAll is io.ReadAll for a body of which the size is about known: the steps by which io.ReadAll grows would be, of a page of
+// megabytes, five times its size in garbage.
+func readAll(from io.Reader, expected int) ([]byte, error) {
+	body := make([]byte, 0, max(expected, bytes.MinRead))
 	for {
 		n, err := from.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

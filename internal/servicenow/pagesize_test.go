@@ -98,28 +98,6 @@ func TestLatePagesDoNotGrow(t *testing.T) {
 	require.Equal(t, 500, p.current())
 }
 
-// Memory of pages that were released serves later ones of about their size.
-func TestMemoryOfPagesIsUsedAgain(t *testing.T) {
-	r := &reader{working: 2}
-	body := r.memory(1000)
-	require.Equal(t, 1000, cap(body))
-	page := &Page{Records: []Record{Record("{}")}, release: func() { r.recycle(body[:900]) }}
-	page.Release()
-	page.Release()
-	require.Nil(t, page.Records)
-	require.Len(t, r.free, 1, "given back once")
-	require.Equal(t, 1001, cap(r.memory(1001)), "too small")
-	require.Equal(t, 400, cap(r.memory(400)), "far too large")
-	again := r.memory(950)
-	require.Equal(t, &body[:1][0], &again[:1][0])
-	require.Empty(t, r.free)
-	for n := range 5 {
-		r.recycle(make([]byte, 100+n))
-	}
-	require.Len(t, r.free, 2, "as many as there are workers")
-	require.Equal(t, 104, cap(r.memory(104)), "the latest")
-}
-
 // The memory for a page is taken once, from its second page on.
 func TestMemoryOfAPageIsForeseen(t *testing.T) {
 	p := NewPageSize(1000)
@@ -133,13 +111,13 @@ func TestMemoryOfAPageIsForeseen(t *testing.T) {
 
 	text := strings.Repeat("0123456789", 100_000)
 	for _, expected := range []int{0, len(text) / 2, len(text) + 100} {
-		body, err := readAll(iotest.HalfReader(strings.NewReader(text)), make([]byte, 0, expected))
+		body, err := readAll(iotest.HalfReader(strings.NewReader(text)), expected)
 		require.NoError(t, err)
 		require.Equal(t, text, string(body))
 	}
-	body, err := readAll(strings.NewReader(text), make([]byte, 0, len(text)+100))
+	body, err := readAll(strings.NewReader(text), len(text)+100)
 	require.NoError(t, err)
 	require.Equal(t, len(text)+100, cap(body))
-	_, err = readAll(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(text))), nil)
+	_, err = readAll(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(text))), 0)
 	require.ErrorIs(t, err, iotest.ErrTimeout)
 }

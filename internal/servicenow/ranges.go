@@ -3,7 +3,6 @@ package servicenow
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -50,7 +49,6 @@ type reader struct {
 	waiting []*segment // a stack; the earliest lies on top
 	last    *segment   // what is behind Settled, once it is cut off; it waits for all others
 	working int
-	free    [][]byte       // memory of pages
 	asking  int            // requests for middles
 	asked   sync.WaitGroup // for them to end
 }
@@ -161,30 +159,6 @@ func (r *reader) reserve(s *segment) bool {
 	}
 	r.last = r.cut(s, Key{UpdatedOn: r.read.Settled}, Key{UpdatedOn: addSeconds(r.read.Settled, 1)})
 	return true
-}
-
-// memory returns memory for a page of about so many bytes: that of an earlier page, if it is large enough and not far too
-// large.
-func (r *reader) memory(expected int) []byte {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i, body := range r.free {
-		if cap(body) >= expected && cap(body) <= 2*expected {
-			r.free = slices.Delete(r.free, i, i+1)
-			return body
-		}
-	}
-	return make([]byte, 0, expected)
-}
-
-// recycle keeps a page's memory for later ones, as many as are read at once.
-func (r *reader) recycle(body []byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.free) >= r.working {
-		r.free = slices.Delete(r.free, 0, min(1, len(r.free)))
-	}
-	r.free = append(r.free, body)
 }
 
 // unsettled reports whether records that change during the reading get into the segment.

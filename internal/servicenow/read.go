@@ -82,16 +82,6 @@ type Page struct {
 	Counted int
 	// Rest are the ranges of the window that are not read behind this page, in keyset order.
 	Rest []Range
-
-	release func()
-}
-
-// Release gives the memory of the page's records to a later page. They are not to be used any more.
-func (p *Page) Release() {
-	if p.Records = nil; p.release != nil {
-		p.release()
-		p.release = nil
-	}
 }
 
 const (

@@ -55,7 +55,7 @@ func (r *reader) segment(ctx context.Context, s *segment) error {
 			return usererror.New(CodeEndless, "the instance returns rows of "+r.read.Table+" without end, far more than it counts",
 				"look for a proxy or a script that changes its answers")
 		}
-		if (rows > 0 || counted > 0) && !r.emit(ctx, event{of: s.id, page: &Page{Records: list.Records, Counted: counted, release: func() { r.recycle(list.body) }}, left: s.Range}) {
+		if (rows > 0 || counted > 0) && !r.emit(ctx, event{of: s.id, page: &Page{Records: list.Records, Counted: counted}, left: s.Range}) {
 			return nil // the reading is over
 		}
 		remaining := list.Total
@@ -201,11 +201,11 @@ func (r *reader) fetch(ctx context.Context, s *segment, count bool) (*List, int,
 			r.client.counter.pageSize.Store(int64(limit))
 			list, err := r.client.listOnce(ctx, r.read.Table, ListOptions{
 				Query: s.query(r.read, true), Fields: r.read.Fields, Display: r.read.Display, Limit: limit, Count: count,
-				memory: func() []byte { return r.memory(pages.expected(limit, s.left)) }, stamp: r.read.stamp(),
+				expected: pages.expected(limit, s.left), stamp: r.read.stamp(),
 			})
 			switch {
 			case err == nil:
-				pages.served(limit, len(list.Records), len(list.body), list.took, r.workers())
+				pages.served(limit, len(list.Records), list.bytes, list.took, r.workers())
 				return list, nil
 			case tooLarge(err) && pages.halve(limit):
 				continue // at once: the instance is well, and only the page was too large

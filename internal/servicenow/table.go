@@ -37,8 +37,8 @@ type ListOptions struct {
 	// Count asks for the number of matching rows, readable or not, which costs the instance a count.
 	Count bool
 
-	memory func() []byte // for the answer; nil: as it arrives
-	stamp  string        // the field with the time of a key; "" is sys_updated_on
+	expected int    // bytes of the answer; 0: not known
+	stamp    string // the field with the time of a key; "" is sys_updated_on
 }
 
 // List is one page.
@@ -49,9 +49,9 @@ type List struct {
 	// Date is the instance's clock.
 	Date time.Time
 
-	keys []rawKey      // of the records
-	took time.Duration // from when the request was sent
-	body []byte        // unpacked; the records are parts of it
+	keys  []rawKey      // of the records
+	took  time.Duration // from when the request was sent
+	bytes int           // of the body, unpacked
 }
 
 // Record is one record's JSON object, as the instance sent it.
@@ -117,7 +117,7 @@ func (c *Client) listOnce(ctx context.Context, table string, opts ListOptions) (
 	if !opts.Count {
 		params.Set("sysparm_no_count", "true")
 	}
-	resp, err := c.get(ctx, path, class(table, opts), params, table, opts.memory)
+	resp, err := c.get(ctx, path, class(table, opts), params, table, opts.expected)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (c *Client) listOnce(ctx context.Context, table string, opts ListOptions) (
 	if err != nil {
 		return nil, &PartialError{Path: path, Message: err.Error()}
 	}
-	list := &List{Records: records, keys: keys, Total: -1, Date: resp.date(), took: resp.took, body: resp.body}
+	list := &List{Records: records, keys: keys, Total: -1, Date: resp.date(), took: resp.took, bytes: len(resp.body)}
 	if total, err := strconv.Atoi(resp.header.Get("X-Total-Count")); err == nil && opts.Count {
 		list.Total = total
 	}
