@@ -14,7 +14,7 @@ const (
 	trustedPage = 100
 	// rechecks is how often pages may fail the check in a row before that is an error; mostRechecks, those of one range
 	// while the pages of others pass.
-	rechecks, mostRechecks = 4, 12
+	rechecks, mostRechecks = 8, 24
 	// beyondCount is how many rows more than twice their number a reading may have: those that are added meanwhile. An
 	// instance that makes up rows has no end.
 	beyondCount = 500_000
